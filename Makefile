@@ -1,0 +1,41 @@
+# make demo: a fresh machine to a report. make test: the same, then everything that can fail.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test test-slow install lint types-farm clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: install
+	$(BIN)/brainnet demo $(DEMO)
+
+# brainnet.workflows and brainnet.atlases stand outside brainnet/: static tools read this farm of links.
+types-farm:
+	@mkdir -p .farm/brainnet
+	@find .farm/brainnet -maxdepth 1 -type l -delete
+	@cd .farm/brainnet && for each in ../../brainnet/*; do ln -sfn $$each .; done
+	@cd .farm/brainnet && ln -sfn ../../workflows workflows && ln -sfn ../../atlases atlases
+
+lint: install types-farm
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd .farm && ../$(BIN)/mypy --config-file ../pyproject.toml -p brainnet
+	cd .farm && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
+
+test: demo lint
+	BRAINNET_DEMO=$(DEMO) $(BIN)/python -m pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf $(VENV) .farm $(DEMO) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Atlas descriptions and region tables; the volumes come from where each says."""

@@ -1,0 +1,1 @@
+"""Regional signals to edges: correlation, similarity, covariance, thresholds."""

@@ -1,0 +1,1 @@
+"""Voxels to voxels: intensity, mask, tissue, registration, motion, resampling."""

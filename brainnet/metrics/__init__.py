@@ -1,0 +1,1 @@
+"""Edges to numbers: degree, paths, clustering, modules, centrality."""

@@ -1,0 +1,1 @@
+"""The shared torch core: the training loop that every network uses."""

@@ -1,0 +1,1 @@
+"""Graph networks that stage a subject from its brain networks."""

@@ -1,0 +1,1 @@
+"""Voxels and an atlas to regional signals: time series, voxel samples, values."""

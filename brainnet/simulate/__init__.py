@@ -1,0 +1,1 @@
+"""Anatomy and a planted network to datasets with known truth."""
