@@ -1,0 +1,23 @@
+"""Every example in a docstring runs."""
+
+import doctest
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import brainnet
+import brainnet.workflows
+
+
+def _modules() -> Iterator[str]:
+    for package in (brainnet, brainnet.workflows):
+        prefix = package.__name__ + "."
+        yield from (m.name for m in pkgutil.walk_packages(package.__path__, prefix))
+
+
+@pytest.mark.parametrize("name", sorted(set(_modules())))
+@pytest.mark.filterwarnings("default")
+def test_doctests(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
