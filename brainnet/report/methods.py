@@ -1,0 +1,311 @@
+"""The methods paragraph, written from the record of the steps that ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from brainnet.report.page import Methods
+from brainnet.report.references import REFERENCES
+
+__all__ = ["methods_text"]
+
+Record = Mapping[str, Any]
+
+_ATLASES = {
+    "desikankilliany": "desikan2006",
+    "destrieux": "destrieux2010",
+    "aal": "tzourio2002",
+    "aicha": "joliot2015",
+    "schaefer": "schaefer2018",
+}
+_SOFTWARE = {
+    "antspyx": "tustison2021",
+    "nilearn": "abraham2014",
+    "nibabel": "brett",
+    "scikit-learn": "pedregosa2011",
+    "torch": "paszke2019",
+    "torch-geometric": "fey2019",
+    "numpy": "harris2020",
+    "scipy": "virtanen2020",
+}
+_NETWORKS = {
+    "pearson": ("the Pearson correlation of their time series", ()),
+    "fisher_z": ("the Pearson correlation of their time series, Fisher z transformed", ()),
+    "js_similarity": (
+        "one minus the square root of the Jensen-Shannon divergence (base 2) between kernel "
+        "density estimates of their voxel values",
+        ("lin1991", "kong2015", "wang2016"),
+    ),
+    "kl_similarity": (
+        "the similarity derived from the symmetric Kullback-Leibler divergence between kernel "
+        "density estimates of their voxel values",
+        ("kong2015", "wang2016"),
+    ),
+}
+_TISSUES = {
+    "Atropos": ("Atropos", ("avants2011atropos",)),
+    "mixture": ("a Gaussian mixture with a Markov random field", ("zhang2001",)),
+}
+_ESTIMATORS = {
+    "gcn": ("a graph convolutional network", ("kipf2017", "fey2019")),
+    "linear": ("a regularised linear model on edge weights", ("pedregosa2011",)),
+}
+_SECTIONS = (
+    "dataset", "anatomical", "functional", "morphological", "metabolic", "atlas", "measures",
+    "staging", "software", "simulated",
+)  # fmt: skip
+
+
+class _Citer:
+    """Numbers references in the order in which they are first cited."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def __call__(self, *keys: str) -> str:
+        """Return ' [1, 2]' for those references, or nothing for none."""
+        for key in keys:
+            if key not in self.keys:
+                self.keys.append(key)
+        numbers = ", ".join(str(self.keys.index(key) + 1) for key in keys)
+        return f" [{numbers}]" if keys else ""
+
+
+def methods_text(record: Record) -> Methods:
+    """Write what was done, citing only what was used.
+
+    Parameters
+    ----------
+    record : mapping
+        What ran; a part that is absent or empty is not written about. All keys optional:
+
+        - ``dataset``: ``{"name", "n_subjects"}``.
+        - ``simulated``: bool, all data are simulated.
+        - ``anatomical``: ``bias_correction`` ("N4"), ``brain_mask`` ("deepbet", or "input" where
+          the image came skull-stripped), ``tissue`` ("mixture", "Atropos", or words for it),
+          ``registration`` ("SyN"), ``quality`` ("standard", "draft"), ``template``.
+        - ``functional``: ``n_timepoints``, ``t_r`` (s), ``motion`` (bool), ``registration``
+          ("rigid"), ``slice_timing`` and ``distortion`` (bool: corrected), ``confounds`` (the
+          strategy's name), ``high_pass``, ``low_pass`` (Hz or None), ``network``.
+        - ``morphological``: ``signal`` ("grey matter density"), ``network``.
+        - ``metabolic``: ``tracer``, ``reference_region``, ``simulated`` (bool), ``network``.
+        - ``atlas``: ``name``, ``n_regions``, ``citation`` (used where the atlas is not known
+          here).
+        - ``measures``: ``densities`` (shares), ``modularity`` (bool), ``seed``.
+        - ``staging``: ``estimators`` (name to "gcn", "linear" or a description), ``n_subjects``,
+          ``n_splits``, ``n_repeats``, ``n_resamples``, ``seed``.
+        - ``software``: package to version.
+
+        ``network`` is "pearson", "fisher_z", "js_similarity", "kl_similarity" or a description.
+
+    Returns
+    -------
+    report.page.Methods
+        Paragraphs with ``[n]`` and the citations in that order.
+
+    Raises
+    ------
+    ValueError
+        If ``record`` has an unknown top-level key: a misspelt part would go unmentioned.
+
+    Examples
+    --------
+    >>> methods = methods_text({"anatomical": {"bias_correction": "N4"}})
+    >>> methods.text
+    'T1-weighted images were corrected for intensity non-uniformity with N4 [1].'
+    >>> methods.citations[0].split(".")[0]
+    'Tustison NJ, Avants BB, Cook PA, et al'
+    """
+    unknown = sorted(set(record) - set(_SECTIONS))
+    if unknown:
+        raise ValueError(f"record has unknown keys {unknown}; the known ones are {_SECTIONS}.")
+    cite = _Citer()
+    writers = {
+        "dataset": _dataset, "anatomical": _anatomical, "functional": _functional,
+        "metabolic": _metabolic, "atlas": _atlas, "measures": _measures, "staging": _staging,
+        "software": _software,
+    }  # fmt: skip
+    parts = ["All data were simulated."] if record.get("simulated") else []
+    for name, writer in writers.items():
+        if record.get(name):
+            parts.append(writer(record[name], cite))
+        if name == "atlas":
+            parts.append(_networks(record, cite))
+    text = "\n\n".join(part for part in parts if part)
+    return Methods(text, tuple(REFERENCES[key] for key in cite.keys))
+
+
+def _joined(items: Sequence[str]) -> str:
+    """Return 'a, b and c'."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _dataset(part: Record, cite: _Citer) -> str:
+    """Name the dataset and how it is organised."""
+    count = part.get("n_subjects")
+    who = f" ({count} participants)" if count else ""
+    return f"The dataset {part.get('name', 'given')}{who} follows BIDS{cite('gorgolewski2016')}."
+
+
+def _anatomical(part: Record, cite: _Citer) -> str:
+    """Describe the T1w steps."""
+    steps = []
+    if bias := part.get("bias_correction"):
+        note = cite("tustison2010") if str(bias).upper() == "N4" else ""
+        steps.append(f"corrected for intensity non-uniformity with {bias}{note}")
+    mask = part.get("brain_mask")
+    if mask == "input":
+        steps.append("recognised as already skull-stripped, so that their non-zero voxels served "
+                     "as brain mask")  # fmt: skip
+    elif mask:
+        note = cite("fisch2024") if mask == "deepbet" else ""
+        steps.append(f"skull-stripped with {mask}{note}")
+    if tissue := part.get("tissue"):
+        words, keys = _TISSUES.get(str(tissue), (str(tissue), ()))
+        steps.append(f"segmented into grey matter, white matter and CSF with {words}{cite(*keys)}")
+    if registration := part.get("registration"):
+        steps.append(_normalised(str(registration), part, cite))
+    return f"T1-weighted images were {_joined(steps)}." if steps else ""
+
+
+def _normalised(registration: str, part: Record, cite: _Citer) -> str:
+    """Describe the registration to the template."""
+    template = str(part.get("template", "the template"))
+    known = cite("fonov2009", "fonov2011") if template.startswith("MNI152NLin2009") else ""
+    note = cite("avants2008") if registration == "SyN" else ""
+    draft = " (draft quality)" if part.get("quality") == "draft" else ""
+    return f"registered to {template}{known} with {registration}{note}{draft}"
+
+
+def _functional(part: Record, cite: _Citer) -> str:
+    """Describe the BOLD steps."""
+    length = f" ({part['n_timepoints']} volumes" if part.get("n_timepoints") else ""
+    length += f", repetition time {part['t_r']:g} s)" if length and part.get("t_r") else ""
+    length += ")" if length and not length.endswith(")") else ""
+    sentences = []
+    if part.get("motion"):
+        sentences.append(
+            f"Head motion of the BOLD series{length} was estimated by rigid registration of each "
+            f"volume to a reference image and summarised as framewise displacement and "
+            f"DVARS{cite('power2012', 'nichols2017')}."
+        )
+    if registration := part.get("registration"):
+        sentences.append(
+            f"The reference image was registered to the T1w image ({registration}); motion and "
+            "registration were applied together in one interpolation."
+        )
+    undone = [name for key, name in (("slice_timing", "slice timing"), ("distortion",
+              "susceptibility distortion")) if part.get(key) is False]  # fmt: skip
+    if undone:
+        sentences.append(f"No correction was made for {_joined(undone)}.")
+    if confounds := part.get("confounds"):
+        sentences.append(_cleaning(str(confounds), part, cite))
+    return " ".join(sentences)
+
+
+def _cleaning(confounds: str, part: Record, cite: _Citer) -> str:
+    """Describe confound regression and filter."""
+    with_nilearn = cite("abraham2014")
+    from_24 = cite("friston1996", "satterthwaite2013") if "24P" in confounds else ""
+    low, high = part.get("high_pass"), part.get("low_pass")
+    band = ""
+    if low and high:
+        band = f", band-pass filter {low:g} to {high:g} Hz"
+    elif low or high:
+        band = f", {'high' if low else 'low'}-pass filter {low or high:g} Hz"
+    what = "no confounds" if confounds == "none" else f"confounds {confounds}{from_24}"
+    return (
+        f"Regional time series were cleaned in one regression with nilearn{with_nilearn}: "
+        f"linear trend, {what}{band}."
+    )
+
+
+def _metabolic(part: Record, cite: _Citer) -> str:
+    """Describe the PET steps."""
+    tracer = part.get("tracer", "PET")
+    sentences = []
+    if part.get("simulated"):
+        sentences.append(f"{tracer} images were simulated on the participant's own anatomy.")
+    if region := part.get("reference_region"):
+        words = str(region).replace("_", " ")
+        words += " matter" if words.endswith("grey") else ""
+        sentences.append(
+            f"{tracer} images{cite('norgaard2022')} were rigidly registered to the T1w image and "
+            f"divided by the mean uptake of the {words} (SUVR)."
+        )
+    return " ".join(sentences)
+
+
+def _atlas(part: Record, cite: _Citer) -> str:
+    """Describe the parcellation."""
+    name = str(part.get("name", "given"))
+    keys = [key for start, key in _ATLASES.items() if name.lower().startswith(start)]
+    keys += ["tian2020"] if "tian" in name.lower() else []
+    count = f" ({part['n_regions']} regions)" if part.get("n_regions") else ""
+    given = f" ({part['citation']})" if part.get("citation") and not keys else ""
+    return (
+        f"Regions were those of the {name} atlas{count}{cite(*keys)}{given}. A region of which "
+        "too little was measured is kept as missing; it is neither dropped nor set to zero."
+    )
+
+
+def _networks(record: Record, cite: _Citer) -> str:
+    """Describe the edges of each modality, saying equal definitions once."""
+    kinds: dict[str, list[str]] = {}
+    for modality in ("functional", "morphological", "metabolic"):
+        network = (record.get(modality) or {}).get("network")
+        if network:
+            kinds.setdefault(str(network), []).append(modality)
+    signal = (record.get("morphological") or {}).get("signal")
+    sentences = []
+    for network, modalities in kinds.items():
+        words, keys = _NETWORKS.get(network, (network, ()))
+        plural = "network is" if len(modalities) == 1 else "networks is"
+        sentences.append(
+            f"The weight between two regions of the {_joined(modalities)} {plural} "
+            f"{words}{cite(*keys)}."
+        )
+    if signal and sentences:
+        sentences.append(f"Morphological values are {signal}.")
+    return " ".join(sentences)
+
+
+def _measures(part: Record, cite: _Citer) -> str:
+    """Describe thresholds and measures."""
+    densities = [f"{100 * float(d):g}" for d in part.get("densities", ())]
+    kept = f" after keeping the strongest {_joined(densities)} % of edges" if densities else ""
+    text = f"Network measures{cite('rubinov2010')} were computed{kept}"
+    text += f", efficiency after{cite('latora2001')}"
+    if part.get("modularity"):
+        seed = f" (seed {part['seed']})" if part.get("seed") is not None else ""
+        text += f", modules by the Louvain method{cite('blondel2008', 'newman2006')}{seed}"
+    return text + "."
+
+
+def _staging(part: Record, cite: _Citer) -> str:
+    """Describe the estimators and how they were scored."""
+    names = []
+    for name, kind in dict(part.get("estimators", {})).items():
+        words, keys = _ESTIMATORS.get(str(kind), (str(kind), ()))
+        names.append(f"{words} ({name}){cite(*keys)}")
+    repeats = int(part.get("n_repeats") or 1)
+    again = f", repeated {repeats} times" if repeats > 1 else ""
+    seed = f" (seed {part['seed']})" if part.get("seed") is not None else ""
+    resamples = f" of {part['n_resamples']} resamples" if part.get("n_resamples") else ""
+    who = f" of {part['n_subjects']} participants" if part.get("n_subjects") else ""
+    what = f"Stages{who} were told apart by {_joined(names)}. " if names else ""
+    return (
+        f"{what}Each was scored by {part.get('n_splits', 'k')}-fold cross-validation stratified by "
+        f"stage and split by participant{again}{seed}; everything that is learned from "
+        "participants was learned from the training participants of each fold only. Intervals are "
+        f"95 % percentile bootstraps{resamples} over participants{cite('efron1986')}, with the "
+        "fitted models held fixed."
+    )
+
+
+def _software(part: Record, cite: _Citer) -> str:
+    """Name the packages with their versions."""
+    names = [f"{name} {version}{cite(*([_SOFTWARE[name]] if name in _SOFTWARE else []))}"
+             for name, version in part.items()]  # fmt: skip
+    return f"Software: {_joined(names)}."
