@@ -15,7 +15,9 @@ HEAVY = {"ants", "torch", "torch_geometric", "nilearn", "pandas", "scipy", "matp
 def test_import_pulls_nothing_heavy(code: str) -> None:
     """A second's start is a promise: what costs seconds is imported where it is used."""
     script = f"import sys\n{code}\nprint(*sorted({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == []
 
 

@@ -1,0 +1,314 @@
+"""One labelled dataset of a whole cohort, gathered from the participants' results.
+
+What cannot be used as it stands is refused with the file's name; what is merely missing stays
+NaN, and what was chosen on the user's behalf is said in a warning.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from brainnet import atlas as atlases
+from brainnet import io
+from brainnet._cohort_files import find, mean_network, mean_regional, participants_table, warn
+from brainnet.io import DataError
+from brainnet.modalities import MODALITIES
+
+__all__ = ["STAGES", "gather", "load", "resolve_nan", "save"]
+
+STAGES = ("CN", "SMC", "EMCI", "LMCI", "AD")
+"""From cognitively normal to Alzheimer's disease; scores that need an order use this one."""
+
+_REGION_COLUMNS = ("hemisphere", "network", "x", "y", "z")
+
+
+def gather(
+    out_dir: Path | str,
+    participants: pd.DataFrame | Path | str | None = None,
+    *,
+    atlas: str | atlases.Atlas = "DesikanKilliany",
+    session: str | None = None,
+) -> xr.Dataset:
+    """Read every participant's networks into one dataset.
+
+    Of several networks of one modality and session, runs of one task are averaged (functional:
+    :math:`tanh` of the mean of Fisher's z, each run counting the same, an edge unmeasured in one
+    run taken from the others); among several tasks ``rest``, and otherwise the first by name, is
+    taken, and the warning says so.
+
+    Parameters
+    ----------
+    out_dir : path
+        Top of the derivatives dataset that the participant workflow wrote.
+    participants : DataFrame or path, optional
+        Table with a column ``participant_id`` (``sub-01`` and ``01`` are the same) and one row a
+        participant; default ``participants.tsv`` in `out_dir`, none if it is not there. Its
+        other columns become coordinates of ``subject``.
+    atlas : str or Atlas
+        Whose networks to take (``seg-<name>`` in file names).
+    session : str, optional
+        Session label (with or without ``ses-``). By default each participant's first one by
+        name, with a warning where there are more: visits years apart are not averaged.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions ``subject``, ``modality`` (functional, morphological, metabolic), ``region``,
+        ``region_to``. ``edges`` (subject, modality, region, region_to): correlation in -1..1 or
+        similarity in 0..1, zero diagonal. ``coverage`` (subject, modality, region): measured
+        share, 0..1. ``values`` likewise: grey-matter volume (ml), mean SUVR, NaN for functional.
+        All NaN where not measured. Attributes ``atlas``, ``space``, ``simulated`` (0 or 1) and
+        ``participants`` (name of the table).
+
+    Raises
+    ------
+    DataError
+        No networks of that atlas or session; a table whose regions are not the atlas's, in
+        order; a network that is not symmetric; a participants table without ``participant_id``,
+        with a participant twice, or with a column that bears a name of the dataset's own.
+
+    Warns
+    -----
+    DataWarning
+        Participants in the table without networks (left out) and the reverse (kept, columns
+        missing); a choice among sessions or tasks.
+    """
+    out_dir = Path(out_dir)
+    chosen = atlases.load(atlas) if isinstance(atlas, str) else atlas
+    session = None if session is None else session.removeprefix("ses-")
+    found = find(out_dir, chosen.name, session)
+    table, source = participants_table(out_dir, participants, session)
+    _reconcile(sorted(found), table, source)
+    subjects = sorted(found)
+    shape = (len(subjects), len(MODALITIES), chosen.n_regions)
+    edges, regional = np.full((*shape, chosen.n_regions), np.nan), np.full((2, *shape), np.nan)
+    for row, subject in enumerate(subjects):
+        for column, modality in enumerate(MODALITIES):
+            paths = found[subject].get(modality, [])
+            if paths:
+                edges[row, column] = mean_network(paths, chosen.names)
+                regional[:, row, column] = mean_regional(paths, modality, chosen.names)
+    region = ("subject", "modality", "region")
+    dataset = xr.Dataset(
+        {
+            "edges": ((*region, "region_to"), edges),
+            "coverage": (region, regional[0]),
+            "values": (region, regional[1]),
+        },
+        coords=_coordinates(subjects, chosen),
+        attrs={
+            "atlas": chosen.name,
+            "space": chosen.space,
+            "simulated": int(_is_simulated(out_dir)),
+            "participants": source,
+        },
+    )
+    dataset = dataset.assign_coords(participant_id=("subject", [f"sub-{s}" for s in subjects]))
+    return dataset if table is None else _with_columns(dataset, table, source)
+
+
+def resolve_nan(
+    dataset: xr.Dataset, policy: Literal["impute", "drop", "fail"] = "impute"
+) -> xr.Dataset:
+    """Say, once and on record, what becomes of what was not measured.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        As :func:`gather` returns it.
+    policy : {"impute", "drop", "fail"}
+        ``impute``: nothing changes here; each model fills with the medians of its own training
+        subjects (:class:`brainnet.models.edges.EdgeImputer`), so nothing is learned across a
+        split. ``drop``: regions that any subject lacks in any modality it has are taken out for
+        the whole cohort; looks at what is missing, never at values or stages. ``fail``: any
+        missing edge is an error.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the attribute ``nan_policy`` and, for ``drop``, ``dropped_regions``.
+
+    Raises
+    ------
+    ValueError
+        Unknown policy; ``fail`` and something is missing; ``drop`` and a subject lacks a whole
+        modality, or fewer than two regions remain.
+
+    Examples
+    --------
+    >>> edges = np.ones((1, 1, 3, 3)); edges[0, 0, 2, :] = edges[0, 0, :, 2] = np.nan
+    >>> names = ["a", "b", "c"]
+    >>> cohort = xr.Dataset(
+    ...     {"edges": (("subject", "modality", "region", "region_to"), edges)},
+    ...     coords={"subject": ["01"], "modality": ["functional"],
+    ...             "region": names, "region_to": names})
+    >>> resolve_nan(cohort, "drop").region.values.tolist()
+    ['a', 'b']
+    """
+    if policy not in ("impute", "drop", "fail"):
+        raise ValueError(f"policy must be 'impute', 'drop' or 'fail'; got {policy!r}.")
+    absent = _unmeasured(dataset["edges"].values)  # (subject, modality, region)
+    whole = absent.all(axis=2)
+    if policy == "fail" and absent.any():
+        raise ValueError(f"policy 'fail' wants every edge measured; {_what_lacks(dataset, absent)}")
+    kept = dataset
+    if policy == "drop":
+        if whole.any():
+            raise ValueError(
+                f"policy 'drop' drops regions, not modalities; {_what_lacks(dataset, absent)}"
+            )
+        lacking = absent.any(axis=(0, 1))
+        if (~lacking).sum() < 2:
+            raise ValueError(
+                f"policy 'drop' leaves {(~lacking).sum()} of {lacking.size} regions; leave out "
+                "the subjects with little coverage, or choose 'impute'."
+            )
+        names = dataset["region"].values[lacking].astype(str)
+        kept = dataset.isel(region=~lacking, region_to=~lacking)
+        kept = kept.assign_attrs(dropped_regions=", ".join(names))
+    return kept.assign_attrs(nan_policy=policy)
+
+
+def save(dataset: xr.Dataset, path: Path | str) -> Path:
+    """Write a cohort as a netCDF-3 file; the same cohort gives the same bytes.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        As :func:`gather` returns it. Text with missing entries is written with ``n/a``, truth
+        values as 0 and 1.
+    path : path
+        A ``.nc`` file, which any netCDF or xarray installation reads.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    plain = dataset.copy()
+    for name, each in dataset.variables.items():
+        if each.dtype.kind in "OUT":
+            words = np.where(pd.isna(each.values), "n/a", each.values.astype(object)).astype(str)
+            plain[name] = (each.dims, words)
+        elif each.dtype.kind == "b":
+            plain[name] = (each.dims, each.values.astype(np.int32))
+    plain.attrs = {
+        key: int(value) if isinstance(value, bool) else value
+        for key, value in sorted(dataset.attrs.items(), key=str)
+    }
+    return io.save_bytes(bytes(plain.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), path)
+
+
+def load(path: Path | str) -> xr.Dataset:
+    """Return a cohort as :func:`save` wrote it, in memory, after checking the whole of it.
+
+    Raises
+    ------
+    DataError
+        No such file, not netCDF, cut short, or not a cohort.
+    """
+    path = Path(path)
+    remedy = "Gather the cohort again"
+    if not path.is_file():
+        raise DataError(path, "there is no such file", remedy)
+    try:
+        with xr.open_dataset(path, engine="scipy") as opened:
+            dataset = opened.load()
+    except Exception as error:
+        raise DataError(path, f"is not a whole netCDF file ({error})", remedy) from error
+    if "edges" not in dataset or "modality" not in dataset.coords:
+        raise DataError(path, "holds no cohort (no 'edges' by 'modality')", remedy)
+    return dataset
+
+
+def _reconcile(subjects: list[str], table: pd.DataFrame | None, source: str) -> None:
+    """Warn of participants that stand on one side only."""
+    if table is None:
+        warn(
+            f"there is no {source}: subjects have networks but no columns such as stage. "
+            "Pass the participants table."
+        )
+        return
+    without = sorted(set(table.index) - set(subjects))
+    unknown = sorted(set(subjects) - set(table.index))
+    if without:
+        warn(
+            f"{source}: {len(without)} participants have no networks and are left out: "
+            f"{', '.join(without)}. Run the participant workflow for them."
+        )
+    if unknown:
+        warn(
+            f"{source}: {len(unknown)} subjects with networks are not in the table, so their "
+            f"columns are missing: {', '.join(unknown)}. Add their rows."
+        )
+
+
+def _coordinates(subjects: list[str], atlas: atlases.Atlas) -> dict[str, object]:
+    """Return subject, modality and what the atlas knows of each region."""
+    regions = atlas.regions
+    known = {name: ("region", _plain(regions[name])) for name in _REGION_COLUMNS}
+    return {
+        "subject": subjects,
+        "modality": list(MODALITIES),
+        "region": atlas.names,
+        "region_to": atlas.names,
+        **known,
+    }
+
+
+def _with_columns(dataset: xr.Dataset, table: pd.DataFrame, source: str) -> xr.Dataset:
+    """Add the table's columns as coordinates of the subjects."""
+    rows = table.reindex(dataset["subject"].values).drop(columns="participant_id")
+    clash = sorted(set(map(str, dataset.variables)) & set(map(str, rows.columns)))
+    if clash:
+        raise DataError(
+            source, f"has columns with reserved names: {', '.join(clash)}", "Rename them"
+        )
+    return dataset.assign_coords(
+        {str(name): ("subject", _plain(rows[name])) for name in rows.columns}
+    )
+
+
+def _plain(column: pd.Series) -> NDArray:
+    """Return numbers as float, whole numbers as int, anything else as text (missing: n/a)."""
+    if pd.api.types.is_bool_dtype(column):
+        return column.to_numpy(dtype=np.int64)
+    if pd.api.types.is_integer_dtype(column) and not column.hasnans:
+        return column.to_numpy(dtype=np.int64)
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.array(["n/a" if pd.isna(each) else str(each) for each in column], dtype=str)
+
+
+def _is_simulated(out_dir: Path) -> bool:
+    """Say whether the description of the dataset says so."""
+    path = out_dir / "dataset_description.json"
+    return path.exists() and "simulated" in str(io.load_json(path).get("Name", "")).lower()
+
+
+def _unmeasured(edges: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (subject, modality, region): no edge of the region was measured."""
+    others = ~np.eye(edges.shape[-1], dtype=bool)
+    absent: NDArray[np.bool_] = (np.isnan(edges) | ~others).all(axis=-1)
+    return absent
+
+
+def _what_lacks(dataset: xr.Dataset, absent: NDArray[np.bool_]) -> str:
+    """Describe what is missing, and the ways out."""
+    whole = np.asarray(absent.all(axis=2))
+    parts = [
+        f"{name} of {', '.join(dataset['subject'].values[whole[:, each]].astype(str)[:5])}"
+        for each, name in enumerate(dataset["modality"].values.astype(str))
+        if whole[:, each].any()
+    ]
+    n_regions = int((absent & ~whole[:, :, None]).any(axis=(0, 1)).sum())
+    lacks = [f"missing altogether: {'; '.join(parts)}"] if parts else []
+    lacks += [f"{n_regions} regions are unmeasured in some subject"] if n_regions else []
+    return (
+        f"got {' and '.join(lacks)}. Choose 'impute', or select subjects and modalities that "
+        "are complete with dataset.sel."
+    )
