@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brainnet import _atlas_files as files
-from brainnet import _labels, io
+from brainnet import io
+from brainnet.atlas import files
+from brainnet.atlas import labels as label_rules
 
 _NOT_NODES = {"csf", "white_matter", "other"}
 _FREESURFER = {
@@ -62,7 +63,7 @@ def make(name: str) -> Path:
 
 def _regions(name: str, volume: Path) -> pd.DataFrame:
     """Table of every label that the volume holds."""
-    img = _labels.read_labels(volume)
+    img = label_rules.read_labels(volume)
     listed = _names_beside(volume)
     found = set(np.unique(np.asarray(img.dataobj)).tolist()) - {0}
     present = [index for index in listed if index in found]
@@ -78,9 +79,9 @@ def _regions(name: str, volume: Path) -> pd.DataFrame:
         }
     )
     regions["node"] = (~regions["kind"].isin(_NOT_NODES)).astype(int)
-    places = _labels.region_centroids(img, present)[:, :3].round(2)
+    places = label_rules.region_centroids(img, present)[:, :3].round(2)
     regions = regions.assign(**dict(zip("xyz", places.T, strict=True)))
-    _labels.check_labels(img, regions, volume, files.folder(name) / "regions.tsv")
+    label_rules.check_labels(img, regions, volume, files.folder(name) / "regions.tsv")
     return regions
 
 

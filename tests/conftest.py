@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,5 +12,19 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def shared_data() -> Path:
     """Folder of real scans and atlases, or a skip where it is absent."""
     if not (SHARED_DATA / "README.md").exists():
-        pytest.skip(f"real data not present: {SHARED_DATA.name} folder beside the project")
+        pytest.skip("real data not present: the folder shared/data beside the project")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``brainnet demo`` makes: the folder in BRAINNET_DEMO, or made here."""
+    given = os.environ.get("BRAINNET_DEMO")
+    if given:
+        return Path(given).resolve()
+    from brainnet.workflows import demo
+
+    folder = tmp_path_factory.mktemp("demo")
+    outcomes = demo.run(folder, n_procs=0)
+    assert not any(outcome.failures for outcome in outcomes)
+    return folder

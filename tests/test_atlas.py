@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brainnet import _atlas_files, atlas
+from brainnet import atlas
+from brainnet.atlas import files as atlas_files
 from brainnet.io import DataError, DataWarning
 
 PACKAGED = {"DesikanKilliany": 84, "Destrieux": 164, "AICHA": 384, "AAL": 120}
@@ -31,7 +32,7 @@ def labels_of(img):
 
 @pytest.fixture
 def shared_atlases(shared_data, monkeypatch):
-    monkeypatch.setenv(_atlas_files.PATH_VARIABLE, str(shared_data / "atlases"))
+    monkeypatch.setenv(atlas_files.PATH_VARIABLE, str(shared_data / "atlases"))
     return shared_data / "atlases"
 
 
@@ -96,7 +97,7 @@ def test_sides_and_centroids_agree_with_the_voxels(name):
     from scipy import ndimage
 
     loaded = load_quietly(name)
-    stored = nib.load(_atlas_files.find_volume(name))
+    stored = nib.load(atlas_files.find_volume(name))
     voxels = ndimage.center_of_mass(
         np.ones(stored.shape), np.asarray(stored.dataobj), loaded.indices
     )
@@ -161,8 +162,8 @@ def test_an_atlas_far_from_the_template_space_is_said():
 
 
 def test_available_lists_all_without_loading_a_volume(monkeypatch):
-    monkeypatch.setattr("brainnet._labels.read_labels", lambda path: pytest.fail(str(path)))
-    monkeypatch.delenv(_atlas_files.PATH_VARIABLE, raising=False)
+    monkeypatch.setattr("brainnet.atlas.labels.read_labels", lambda path: pytest.fail(str(path)))
+    monkeypatch.delenv(atlas_files.PATH_VARIABLE, raising=False)
     start = time.perf_counter()
     facts = {each["name"]: each for each in atlas.available()}
     assert time.perf_counter() - start < 1
@@ -173,7 +174,7 @@ def test_available_lists_all_without_loading_a_volume(monkeypatch):
     assert all(facts[name]["present"] and not facts[name]["why_not"] for name in PACKAGED)
     missing = facts["Schaefer100TianS1"]
     assert not missing["present"]
-    assert _atlas_files.PATH_VARIABLE in missing["why_not"]
+    assert atlas_files.PATH_VARIABLE in missing["why_not"]
 
 
 def test_text_for_the_command_line_names_every_atlas_and_region():
@@ -191,7 +192,7 @@ def test_to_dict_is_ready_for_json():
 def test_unknown_names_and_absent_volumes_say_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("NILEARN_DATA", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv(_atlas_files.PATH_VARIABLE, raising=False)
+    monkeypatch.delenv(atlas_files.PATH_VARIABLE, raising=False)
     with pytest.raises(ValueError, match=r"one of AAL, AICHA.*got 'Desikan'"):
         atlas.load("Desikan")
     with pytest.raises(DataError, match=r"atlas.load\('Schaefer100', download=True\)"):
@@ -208,7 +209,7 @@ def test_a_changed_volume_is_not_taken_for_the_known_one(shared_data, monkeypatc
     data = np.asarray(img.dataobj).copy()
     data[data == 5] = 6
     nib.save(nib.Nifti1Image(data, img.affine), tmp_path / name)
-    monkeypatch.setenv(_atlas_files.PATH_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(atlas_files.PATH_VARIABLE, str(tmp_path))
     with pytest.raises(DataError, match="is not the expected file: its SHA-256"):
         atlas.load("Schaefer100TianS1")
 
@@ -222,7 +223,7 @@ def test_a_fetched_schaefer_is_found_and_its_names_are_compared(shared_data, mon
     stem = "Schaefer2018_100Parcels_7Networks_order"
     nib.save(nib.Nifti1Image(labels, img.affine), folder / f"{stem}_FSLMNI152_1mm.nii.gz")
     names = pd.read_csv(
-        _atlas_files.folder("Schaefer100") / "regions.tsv", sep="\t", keep_default_na=False
+        atlas_files.folder("Schaefer100") / "regions.tsv", sep="\t", keep_default_na=False
     )["name"]
     lines = [f"{number}\t{name}\t0\t0\t0\t0\n" for number, name in enumerate(names, start=1)]
     (folder / f"{stem}.txt").write_text("".join(lines))
@@ -360,7 +361,7 @@ def test_template_is_the_2009c_brain_on_either_grid():
 
 
 def test_a_template_of_another_version_is_refused(monkeypatch):
-    monkeypatch.setattr("brainnet._template._TEMPLATE_SHA256", "0" * 64)
+    monkeypatch.setattr("brainnet.atlas.mni._TEMPLATE_SHA256", "0" * 64)
     with pytest.raises(DataError, match="is not the expected file"):
         atlas.template()
 
@@ -391,7 +392,7 @@ def test_tables_can_be_made_again(shared_atlases, monkeypatch, tmp_path):
 
     for name in ("DesikanKilliany", "Schaefer100TianS1"):
         committed = pd.read_csv(
-            _atlas_files.folder(name) / "regions.tsv", sep="\t", keep_default_na=False
+            atlas_files.folder(name) / "regions.tsv", sep="\t", keep_default_na=False
         )
-        made = make._regions(name, _atlas_files.find_volume(name))
+        made = make._regions(name, atlas_files.find_volume(name))
         pd.testing.assert_frame_equal(made, committed[made.columns])

@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from brainnet import evaluate
 from brainnet.evaluate import LeakError, assert_no_leak, compare, cross_validate_stages
+from brainnet.evaluate.scores import METRICS, weighted_scores
 from brainnet.io import DataError, DataWarning
 from brainnet.models.linear import edge_logistic, majority
-from brainnet.scores import METRICS, weighted_scores
 
 STAGES = np.array(["AD", "CN", "EMCI"])
 

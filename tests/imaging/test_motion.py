@@ -114,6 +114,31 @@ def test_frame_and_sign() -> None:
     assert abs(got[2, 5] - 0.05) < 0.002
 
 
+def test_a_jump_of_centimetres_is_found() -> None:
+    parameters = np.zeros((3, 6))
+    parameters[0] = [12, -14, 8, 0.25, -0.2, 0.3]  # 20 mm and 25 degrees
+    img4d, planted = simulate(SHAPE, PLAIN, parameters)
+    found = motion.estimate_motion(img4d)
+    shift, angle = errors(planted, found.matrices, found.center)
+    assert shift < 0.15
+    assert angle < 0.15
+
+
+def test_reference_is_not_darkened_where_a_volume_does_not_reach() -> None:
+    shape = (56, 62, 20)  # cuts the head at both ends
+    affine = grid(shape, (3.5, 3.5, 4.0), (0, 0, 0))
+    parameters = np.zeros((4, 6))
+    parameters[:2, 2] = 8.0  # two slices
+    img4d, _ = simulate(shape, affine, parameters, noise=0.0)
+    found = motion.estimate_motion(img4d)
+    still = img4d.get_fdata()[..., 2]
+    edge = (slice(None), slice(None), [0, 1, -2, -1])
+    inside = still[edge] > 300
+    ratio = found.reference_img.get_fdata()[edge][inside] / still[edge][inside]
+    np.testing.assert_allclose(np.median(ratio), 1, atol=0.02)
+    assert np.percentile(ratio, 5) > 0.9
+
+
 def test_brightness_is_not_motion() -> None:
     img4d, planted = simulate(SHAPE, PLAIN, np.zeros((4, 6)))
     x = world(SHAPE, PLAIN)[0].reshape(SHAPE)

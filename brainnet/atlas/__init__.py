@@ -17,10 +17,11 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
-from brainnet import _atlas_files as files
-from brainnet import _labels, io
-from brainnet._labels import SPACES, TEMPLATE_SPACE
-from brainnet._template import template
+from brainnet import io
+from brainnet.atlas import files
+from brainnet.atlas import labels as label_rules
+from brainnet.atlas.labels import SPACES, TEMPLATE_SPACE
+from brainnet.atlas.mni import template
 from brainnet.io import DataError
 
 __all__ = [
@@ -304,7 +305,7 @@ def reference_mask(name: str = "cerebellar_grey") -> Nifti1Image:
         )
     labels_img = load("DesikanKilliany", node_only=False).labels_img
     inside = np.isin(np.asarray(labels_img.dataobj), REFERENCE_REGIONS[name])
-    return _labels.image(inside.astype(np.uint8), labels_img.affine)
+    return label_rules.image(inside.astype(np.uint8), labels_img.affine)
 
 
 def _looks_like_path(name_or_path: str | Path) -> bool:
@@ -320,9 +321,9 @@ def _load_known(name: str, path: Path, node_only: bool) -> Atlas:
     else:
         listed = path.with_name(facts["volume"]["names_file"])
         files.check_fetched_names(listed, regions["name"].tolist())
-    img = _labels.read_labels(path)
-    _labels.check_labels(img, regions, path, files.folder(name) / "regions.tsv")
-    _labels.check_space(facts["space"], path)
+    img = label_rules.read_labels(path)
+    label_rules.check_labels(img, regions, path, files.folder(name) / "regions.tsv")
+    label_rules.check_space(facts["space"], path)
     words = ("space", "space_note", "licence", "citation", "source")
     return _assemble(name, img, regions, node_only, **{word: facts[word] for word in words})
 
@@ -335,18 +336,18 @@ def _known_regions(name: str) -> pd.DataFrame:
 
 def _load_own(path: Path, table: str | Path | None, space: str | None, node_only: bool) -> Atlas:
     """Load a user's labels image and table, with everything checked."""
-    img = _labels.read_labels(path)
+    img = label_rules.read_labels(path)
     if table is None:
         raise DataError(
             path,
             "is no atlas known here, and no table says what its labels are",
             "Give table='regions.tsv' with the columns index and name",
         )
-    declared = _labels.declared_space(path, space)
-    _labels.check_space(declared, path)
-    regions = _labels.own_regions(img, Path(table), path)
-    _labels.check_inside(img, template("mask"), path, declared)
-    stem = _labels.entity(path, "seg", "atlas") or path.name.split(".")[0]
+    declared = label_rules.declared_space(path, space)
+    label_rules.check_space(declared, path)
+    regions = label_rules.own_regions(img, Path(table), path)
+    label_rules.check_inside(img, template("mask"), path, declared)
+    stem = label_rules.entity(path, "seg", "atlas") or path.name.split(".")[0]
     return _assemble(
         re.sub(r"[^A-Za-z0-9]", "", stem),
         img,
@@ -365,4 +366,4 @@ def _assemble(
     kept = kept[_COLUMNS].reset_index(drop=True).astype({"index": np.int64})
     labels = np.asarray(img.dataobj)
     labels = np.where(np.isin(labels, kept["index"].to_numpy()), labels, 0).astype(np.int32)
-    return Atlas(name, _labels.image(labels, img.affine), kept, **words)
+    return Atlas(name, label_rules.image(labels, img.affine), kept, **words)

@@ -20,8 +20,8 @@ from sklearn.utils.validation import has_fit_parameter
 from tqdm import tqdm
 
 from brainnet.cohort import STAGES
+from brainnet.evaluate.scores import METRICS, weighted_scores
 from brainnet.io import DataError, DataWarning
-from brainnet.scores import METRICS, weighted_scores
 
 __all__ = [
     "METRICS",

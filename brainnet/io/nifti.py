@@ -15,7 +15,7 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from brainnet._files import COPY_AGAIN, DataError, gunzip, warn
+from brainnet.io.files import COPY_AGAIN, DataError, gunzip, warn
 
 VOXEL_SIZE_RANGE = (0.1, 20.0)  # mm; a mouse in vivo to a thick clinical slice
 MIN_FINITE_SHARE = 0.01

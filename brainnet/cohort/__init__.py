@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from brainnet import atlas as atlases
 from brainnet import io
-from brainnet._cohort_files import find, mean_network, mean_regional, participants_table, warn
+from brainnet.cohort.files import find, mean_network, mean_regional, participants_table, warn
 from brainnet.io import DataError
 from brainnet.modalities import MODALITIES
 

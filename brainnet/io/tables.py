@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet._files import DataError, load_text, save_text
+from brainnet.io.files import DataError, load_text, save_text
 
 _MISSING = ("n/a", "")
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")

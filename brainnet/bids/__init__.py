@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from brainnet import __version__, io
-from brainnet._names import ENTITY_ORDER, LABEL, check_entities, parse
+from brainnet.bids.names import ENTITY_ORDER, LABEL, check_entities, parse
 from brainnet.io import DataError, DataWarning
 from brainnet.modalities import MODALITIES, modality_of
 

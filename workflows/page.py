@@ -1,0 +1,396 @@
+"""One participant's results to one HTML page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+from brainnet import atlas as atlases
+from brainnet import io
+from brainnet.imaging import resample
+from brainnet.report import figures
+from brainnet.report.methods import methods_text
+from brainnet.report.page import Figure, Notice, Section, Table
+from brainnet.report.participant import participant_page
+from brainnet.workflows import anatomical, networks
+from brainnet.workflows.networks import Result
+from brainnet.workflows.settings import Settings
+from brainnet.workflows.step import sidecar_path
+from brainnet.workflows.steps import Steps
+
+Paths = Mapping[str, Path]
+#: how each modality's edges are called on the page
+EDGES = {
+    "morphological": "similarity of grey-matter distributions (1 - Jensen-Shannon distance)",
+    "functional": "Pearson correlation of cleaned regional time series",
+    "metabolic": "similarity of SUVR distributions (1 - Jensen-Shannon distance)",
+}
+TITLES = {"morphological": "Structure", "functional": "Function", "metabolic": "Metabolism"}
+
+
+def run(
+    label: str,
+    results: Sequence[Result],
+    failures: Sequence[str],
+    out_dir: Path,
+    settings: Settings,
+    steps: Steps,
+) -> Path:
+    """Write the page of one participant and session; return its path.
+
+    Parameters
+    ----------
+    label : str
+        The participant's label.
+    results : sequence of Result
+        What the pipelines made; empty if anatomy failed.
+    failures : sequence of str
+        What failed and why, shown first.
+    out_dir, settings, steps
+        As for every pipeline.
+    """
+    session = results[0].scan.session if results else None
+    name = f"sub-{label}" + (f"_ses-{session}" if session else "")
+    path = out_dir / f"{name}.html"
+    named = networks.by_name(results)
+    inputs = {
+        f"{key}:{output}": file
+        for key, result in named.items()
+        for output, file in result.paths.items()
+    }
+    if results:
+        measures = networks.measures_path(results[0].scan, out_dir, settings)
+        inputs |= {"measures": measures} if measures.exists() else {}
+    steps.run(
+        "report",
+        write,
+        inputs=inputs | settings.atlas_files(),
+        outputs={"page": path},
+        parameters={
+            "label": label,
+            "session": session,
+            "atlas": settings.atlas,
+            "densities": list(settings.densities),
+            "modalities": {key: result.modality for key, result in named.items()},
+            "metadata": {key: _facts(result) for key, result in named.items()},
+            "failures": list(failures),
+            "warnings": steps.warnings,
+            "quality": settings.quality,
+            "reference_region": settings.reference_region,
+            "simulated": is_simulated(out_dir),
+        },
+        seed=settings.seed,
+    )
+    return path
+
+
+def is_simulated(out_dir: Path) -> bool:
+    """Say whether the dataset's name declares that its data are simulated."""
+    name = io.load_json(out_dir / "dataset_description.json").get("Name", "")
+    return "simulated" in str(name).lower()
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    """Keep what the page says of a scan."""
+    known = ("RepetitionTime", "TaskName", "TracerName", "Simulated")
+    return {key: result.scan.metadata[key] for key in known if key in result.scan.metadata} | {
+        "file": result.scan.path.name
+    }
+
+
+def write(inputs: Paths, outputs: Paths, **facts: Any) -> None:
+    """Draw every figure and save the page."""
+    page = _Page(inputs, facts)
+    sections = [page.section(key) for key in facts["modalities"]]
+    sections += page.absent()
+    sections += page.numbers()
+    html = participant_page(
+        subject=facts["label"],
+        session=facts["session"],
+        summary=page.summary(),
+        sections=sections,
+        warnings=[Notice("A pipeline failed", text, where="error") for text in facts["failures"]]
+        + [Notice(text) for text in facts["warnings"]],
+        methods=methods_text(page.record()),
+        provenance={
+            "seed": facts["seed"],
+            "atlas": facts["atlas"],
+            **{f"scan ({key})": known["file"] for key, known in facts["metadata"].items()},
+            **page.versions(),
+        },
+        simulated=facts["simulated"],
+    )
+    io.save_text(html, outputs["page"])
+
+
+class _Page:
+    """The files of one participant, read as the sections need them."""
+
+    def __init__(self, inputs: Paths, facts: Mapping[str, Any]) -> None:
+        self.inputs = inputs
+        self.facts = facts
+        self.atlas = anatomical.load_atlas(facts["atlas"], inputs)
+
+    def path(self, key: str, output: str) -> Path:
+        return self.inputs[f"{key}:{output}"]
+
+    def img(self, key: str, output: str) -> Nifti1Image:
+        return io.load_img(self.path(key, output))
+
+    def sidecar(self, key: str, output: str) -> dict[str, Any]:
+        return io.load_json(sidecar_path(self.path(key, output)))
+
+    def groups(self) -> list[str]:
+        """Return each region's hemisphere and kind, by which matrices are divided."""
+        table = self.atlas.regions
+        return [f"{h} {k}" for h, k in zip(table["hemisphere"], table["kind"], strict=True)]
+
+    def section(self, key: str) -> Section:
+        """Return the section of one scan."""
+        modality = self.facts["modalities"][key]
+        make = {
+            "morphological": self._structure,
+            "functional": self._function,
+            "metabolic": self._metabolism,
+        }[modality]
+        simulated = bool(self.facts["metadata"][key].get("Simulated"))
+        figs, tables = make(key)
+        figs += self._network(key, modality)
+        if simulated:
+            figs = [Figure(**{**fig.__dict__, "simulated": True}) for fig in figs]
+        title = TITLES[modality] + ("" if key == modality else f" ({key.partition('_')[2]})")
+        return Section(title, f"From {self.facts['metadata'][key]['file']}.", figs, tables)
+
+    def absent(self) -> list[Section]:
+        """Return a section for each modality of which nothing was made."""
+        there = set(self.facts["modalities"].values())
+        return [
+            Section(title, missing="Not acquired, or not processed: see the warnings.")
+            for modality, title in TITLES.items()
+            if modality not in there
+        ]
+
+    def _structure(self, key: str) -> tuple[list[Figure], list[Table]]:
+        t1w = self.img(key, "t1w")
+        tissue = {label: self.img(key, label) for label in anatomical.TISSUES}
+        before, after = figures.registration_flicker(
+            atlases.template(), self.img(key, "t1w_mni"), names=("MNI", "this brain")
+        )
+        figs = [
+            Figure(
+                figures.overlay_contours(t1w, {"brain": self.img(key, "mask")}),
+                "Brain mask on the T1w image. The line should follow the brain's surface.",
+            ),
+            Figure(
+                figures.overlay_contours(t1w, tissue),
+                "Grey matter, white matter and cerebrospinal fluid, where each is likelier than "
+                "not.",
+            ),
+            Figure(
+                before,
+                "Registration to MNI152NLin2009cAsym: switch between the template and this "
+                "brain. Ventricles and sulci should stay where they are.",
+                after=after,
+                labels=("MNI template", "this brain"),
+            ),
+            Figure(
+                figures.atlas_overlay(t1w, self.img(key, "dseg")),
+                f"{self.atlas.name} carried into native space. Colours should follow the gyri.",
+            ),
+        ]
+        volumes = io.load_table(self.path(key, "volumes"))
+        table = Table(
+            "Grey-matter volume of each region",
+            volumes.rename(columns={"name": "region", "value": "volume (ml)"}),
+            "Sum of grey-matter probability in native space; coverage is the share of the "
+            "region inside the brain mask.",
+        )
+        return figs, [table]
+
+    def _function(self, key: str) -> tuple[list[Figure], list[Table]]:
+        bold = self.img(key, "bold")
+        t1w = self.img("morphological", "t1w")
+        confounds = io.load_table(self.path(key, "confounds"))
+        t_r = float(self.facts["metadata"][key]["RepetitionTime"])
+        mean = Nifti1Image(bold.get_fdata(dtype=np.float32).mean(axis=3), bold.affine)
+        dseg = self._tissue_labels(bold, self.img(key, "mask"))
+        voxels, groups = figures.carpet_samples(bold, dseg, names={1: "GM", 2: "WM", 3: "CSF"})
+        figs = [
+            Figure(
+                figures.registration_check(
+                    t1w,
+                    mean,
+                    contour_img=self.img("morphological", "WM"),
+                    names=("T1w", "mean BOLD"),
+                ),
+                "BOLD on T1w: the T1w image's white matter outlined over both. In the lower row "
+                "the line should follow the same borders.",
+            ),
+            Figure(
+                figures.motion_plot(confounds, t_r),
+                "Head motion, framewise displacement and DVARS.",
+            ),
+            Figure(
+                figures.carpet_plot(voxels, groups, confounds=confounds, t_r=t_r),
+                "Carpet plot: one row a voxel, one column a volume. Vertical stripes are motion "
+                "or artefact.",
+            ),
+        ]
+        return figs, []
+
+    def _tissue_labels(self, like: Nifti1Image, mask_img: Nifti1Image) -> Nifti1Image:
+        """Return the likeliest tissue (1 GM, 2 WM, 3 CSF) on the grid of the BOLD run."""
+        maps = [
+            resample.resample(self.img("morphological", label), mask_img, order=1).get_fdata()
+            for label in anatomical.TISSUES
+        ]
+        labels = (1 + np.argmax(maps, axis=0)) * (np.sum(maps, axis=0) > 0.5)
+        labels = labels * (mask_img.get_fdata() > 0)
+        return Nifti1Image(labels.astype(np.int32), like.affine)
+
+    def _metabolism(self, key: str) -> tuple[list[Figure], list[Table]]:
+        suvr = self.img(key, "suvr")
+        t1w = self.img("morphological", "t1w")
+        region = str(self.sidecar(key, "suvr")["ReferenceRegion"]).replace("_", " ")
+        figs = [
+            Figure(
+                figures.registration_check(
+                    t1w,
+                    suvr,
+                    contour_img=self.img("morphological", "WM"),
+                    names=("T1w", "PET"),
+                ),
+                "PET on T1w: the T1w image's white matter outlined over both.",
+            ),
+            Figure(figures.suvr_map(suvr, t1w), f"SUVR; reference region: {region}."),
+        ]
+        values = io.load_table(self.path(key, "values")).rename(
+            columns={"name": "region", "value": "mean SUVR"}
+        )
+        return figs, [Table("SUVR of each region", values, f"Reference: {region}.")]
+
+    def _network(self, key: str, modality: str) -> list[Figure]:
+        weights = io.load_matrix(self.path(key, "network"))
+        coords = self.atlas.regions[["x", "y", "z"]].to_numpy(np.float64)
+        return [
+            Figure(
+                figures.matrix_plot(weights, groups=self.groups(), label=modality),
+                f"Edges: {EDGES[modality]}. Hatched regions were not measured.",
+            ),
+            Figure(
+                figures.brain_network(weights, coords, groups=list(self.atlas.regions["kind"])),
+                "The strongest 5 % of edges; a node's size is its strength.",
+            ),
+        ]
+
+    def numbers(self) -> list[Section]:
+        """Return the section of network measures."""
+        if "measures" not in self.inputs:
+            return []
+        table = io.load_table(self.inputs["measures"])
+        chosen = table[(table["region"] == "global") & table["value"].notna()]
+        middle = sorted(self.facts["densities"])[len(self.facts["densities"]) // 2]
+        near = chosen["density"].isna() | np.isclose(chosen["density"], middle)
+        wide = chosen[near].pivot_table(
+            index="measure", columns="modality", values="value", sort=False
+        )
+        return [
+            Section(
+                "Network measures",
+                "Measures of each network on its strongest edges.",
+                [Figure(figures.measures_plot(table), "Global measures against density.")],
+                [
+                    Table(
+                        "Global measures",
+                        wide.reset_index(),
+                        f"At density {middle:.2f} where a measure depends on it. All measures, "
+                        "densities and regions stand in the measures table beside this page.",
+                    )
+                ],
+            )
+        ]
+
+    def summary(self) -> dict[str, object]:
+        """Return the numbers at the top of the page."""
+        tiles: dict[str, object] = {"Atlas": f"{self.atlas.name} ({self.atlas.n_regions} regions)"}
+        for key, modality in self.facts["modalities"].items():
+            coverage = io.load_table(self.path(key, "coverage"))["coverage"]
+            measured = int((~io.load_matrix(self.path(key, "network")).isna().all(axis=1)).sum())
+            tiles[f"{TITLES[modality]}: regions measured"] = f"{measured} of {len(coverage)}"
+            if modality == "morphological":
+                tiles["Brain volume (ml)"] = round(self.sidecar(key, "mask")["VolumeMillilitres"])
+            if modality == "functional":
+                table = io.load_table(self.path(key, "confounds"))
+                tiles["Volumes"] = len(table)
+                tiles["Mean FD (mm)"] = float(table["framewise_displacement"].mean())
+        return tiles
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions that the steps recorded."""
+        if not self.facts["modalities"]:
+            return {}
+        return dict(self.sidecar("morphological", "t1w")["Brainnet"]["Versions"])
+
+    def record(self) -> dict[str, Any]:
+        """Return what ran, for the methods paragraph."""
+        record: dict[str, Any] = {"simulated": self.facts["simulated"]}
+        for key, modality in self.facts["modalities"].items():
+            if key == modality:
+                record |= getattr(self, f"_record_{modality}")(key)
+        if record.keys() - {"simulated"}:
+            record["atlas"] = {
+                "name": self.atlas.name,
+                "n_regions": self.atlas.n_regions,
+                "citation": self.atlas.citation,
+            }
+            record["measures"] = {
+                "densities": self.facts["densities"],
+                "modularity": True,
+                "seed": self.facts["seed"],
+            }
+            record["software"] = self.versions()
+        return record
+
+    def _record_morphological(self, key: str) -> dict[str, Any]:
+        method = self.sidecar(key, "mask")["Method"]
+        return {
+            "anatomical": {
+                "bias_correction": "N4",
+                "brain_mask": "deepbet" if method == "deepbet" else "input",
+                "tissue": anatomical.TISSUE_METHOD,
+                "registration": "SyN",
+                "quality": self.facts["quality"],
+                "template": anatomical.MNI,
+            },
+            "morphological": {"signal": "modulated grey matter", "network": "js_similarity"},
+        }
+
+    def _record_functional(self, key: str) -> dict[str, Any]:
+        known = self.sidecar(key, "timeseries")
+        return {
+            "functional": {
+                "n_timepoints": len(io.load_table(self.path(key, "timeseries"))),
+                "t_r": self.facts["metadata"][key]["RepetitionTime"],
+                "motion": True,
+                "registration": "rigid",
+                "slice_timing": False,
+                "distortion": False,
+                "confounds": known["Confounds"],
+                "high_pass": known["HighPass"],
+                "low_pass": known["LowPass"],
+                "network": "pearson",
+            }
+        }
+
+    def _record_metabolic(self, key: str) -> dict[str, Any]:
+        facts = self.facts["metadata"][key]
+        return {
+            "metabolic": {
+                "tracer": facts.get("TracerName", "18F-FDG" if facts.get("Simulated") else "PET"),
+                "reference_region": self.facts["reference_region"],
+                "simulated": bool(facts.get("Simulated")),
+                "network": "js_similarity",
+            }
+        }

@@ -1,0 +1,144 @@
+"""Static PET to SUVR in T1w space, regional values, voxel samples and metabolic network."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from nibabel.nifti1 import Nifti1Image
+
+from brainnet import io
+from brainnet.bids import Scan, derivative_path
+from brainnet.imaging import resample
+from brainnet.signals import extract
+from brainnet.signals import suvr as uptake
+from brainnet.workflows import networks
+from brainnet.workflows.anatomical import load_atlas
+from brainnet.workflows.coregistration import coregister
+from brainnet.workflows.settings import Settings
+from brainnet.workflows.steps import Steps
+from brainnet.workflows.transforms import load_matrices
+
+Paths = Mapping[str, Path]
+#: grid of the SUVR image in T1w space, mm
+VOXEL_SIZE = 2.0
+
+
+def run(
+    scan: Scan, anatomy: Paths, out_dir: Path, settings: Settings, steps: Steps
+) -> dict[str, Path]:
+    """Process one PET image against its anatomy; return the paths of what was made, by name."""
+    paths = _paths(scan, out_dir, settings.atlas)
+    steps.run(
+        "static PET",
+        average_frames,
+        inputs={"pet": scan.path},
+        outputs={"reference": paths["reference"]},
+        parameters={"frame_duration": scan.metadata.get("FrameDuration")},
+    )
+    coregister(paths["reference"], paths["to_t1w"], anatomy, settings, steps, name="PET to T1w")
+    steps.run(
+        "SUVR",
+        compute_suvr,
+        inputs={
+            "pet": paths["reference"],
+            "to_t1w": paths["to_t1w"],
+            "mask": anatomy["mask"],
+            "reference": anatomy["reference"],
+        },
+        outputs={"suvr": paths["suvr"], "mask": paths["mask"]},
+        parameters={"reference_region": settings.reference_region},
+    )
+    steps.run(
+        "metabolic network",
+        metabolic_network,
+        inputs={
+            "suvr": paths["suvr"],
+            "mask": paths["mask"],
+            "dseg": anatomy["dseg"],
+        }
+        | settings.atlas_files(),
+        outputs={name: paths[name] for name in ("values", "samples", "network", "coverage")},
+        parameters={"atlas": settings.atlas},
+    )
+    return paths
+
+
+def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
+    """Name every output of this pipeline."""
+
+    def name(suffix: str, extension: str, **entities: str) -> Path:
+        return derivative_path(out_dir, scan, suffix=suffix, extension=extension, **entities)
+
+    return {
+        "reference": name("petref", ".nii.gz"),
+        "to_t1w": name("xfm", ".txt", **{"from": "petref", "to": "T1w", "mode": "image"}),
+        "suvr": name("pet", ".nii.gz", space="T1w", desc="suvr"),
+        "mask": name("mask", ".nii.gz", space="T1w", desc="brain"),
+        "values": name("pet", ".tsv", seg=atlas, stat="mean", desc="suvr"),
+        "samples": name("samples", ".tsv.gz", seg=atlas, desc="suvr"),
+        "network": name("relmat", ".tsv", seg=atlas, stat="jssimilarity"),
+        "coverage": name("pet", ".tsv", seg=atlas, stat="coverage"),
+    }
+
+
+def average_frames(
+    inputs: Paths, outputs: Paths, *, frame_duration: list[float] | None
+) -> dict[str, Any]:
+    """Average the frames, weighted by their durations, to one static image."""
+    img = io.load_img(inputs["pet"], ndim=(3, 4))
+    data = img.get_fdata(dtype=np.float32)
+    n_frames = 1 if data.ndim == 3 else data.shape[3]
+    if n_frames > 1:
+        durations = _durations(frame_duration, n_frames, inputs["pet"])
+        data = np.average(data, axis=3, weights=durations).astype(np.float32)
+        warnings.warn(
+            f"{n_frames} frames were averaged to one static image without correction for head "
+            "motion between them.",
+            io.DataWarning,
+            stacklevel=2,
+        )
+    io.save_img(Nifti1Image(data, img.affine), outputs["reference"])
+    return {"reference": {"NumberOfFrames": n_frames}}
+
+
+def _durations(frame_duration: list[float] | None, n_frames: int, path: Path) -> list[float]:
+    if frame_duration is None or len(frame_duration) != n_frames or min(frame_duration) <= 0:
+        raise io.DataError(
+            path,
+            f"has {n_frames} frames and FrameDuration {frame_duration!r} in its sidecar",
+            "Give one positive duration a frame, in seconds, in the JSON file beside it.",
+        )
+    return frame_duration
+
+
+def compute_suvr(inputs: Paths, outputs: Paths, *, reference_region: str) -> dict[str, Any]:
+    """Carry PET to T1w space and divide by the mean of the reference region."""
+    pet_img = io.load_img(inputs["pet"])
+    mask_img = io.load_img(inputs["mask"])
+    grid = resample.target_grid(mask_img, VOXEL_SIZE, crop_to_mask=mask_img)
+    matrix = load_matrices(inputs["to_t1w"])[0]
+    moved = resample.resample(pet_img, grid, matrix, order=3)
+    measured = resample.coverage_mask(pet_img, grid, matrix[None]).get_fdata() > 0
+    reference_img = resample.resample_labels(io.load_img(inputs["reference"]), grid)
+    suvr_img, mean = uptake.suvr(moved, reference_img)
+    io.save_img(suvr_img, outputs["suvr"])
+    brain = resample.resample_labels(mask_img, grid).get_fdata() > 0
+    io.save_img(Nifti1Image((brain & measured).astype(np.uint8), grid.affine), outputs["mask"])
+    return {"suvr": {"ReferenceRegion": reference_region, "ReferenceMean": mean, "Units": "SUVR"}}
+
+
+def metabolic_network(inputs: Paths, outputs: Paths, *, atlas: str) -> None:
+    """Take each region's mean and distribution of SUVR; compare the distributions."""
+    regions = load_atlas(atlas, inputs)
+    suvr_img = io.load_img(inputs["suvr"])
+    mask_img = io.load_img(inputs["mask"])
+    labels_img = resample.resample_labels(io.load_img(inputs["dseg"]), suvr_img)
+    values, coverage = extract.region_values(
+        suvr_img, labels_img, regions.indices, mask_img=mask_img
+    )
+    table = pd.DataFrame({"name": regions.names, "value": values, "coverage": coverage})
+    io.save_table(table, outputs["values"])
+    networks.similarity(suvr_img, labels_img, regions, outputs, mask_img=mask_img)

@@ -1,0 +1,54 @@
+"""The steps of one participant: told to whoever watches, and remembered for the report."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from brainnet.workflows.step import StepResult, run_step
+
+
+class Steps:
+    """Run steps, tell each step's name as it starts, and keep what each one gave.
+
+    Parameters
+    ----------
+    notify : callable
+        Called with the name of each step before it runs.
+
+    Attributes
+    ----------
+    results : dict of str to StepResult
+        By name of the step and of its first output, in the order they ran.
+    """
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self.results: dict[tuple[str, str], StepResult] = {}
+        self._notify = notify
+
+    def run(
+        self,
+        name: str,
+        function: Callable[..., Mapping[str, Mapping[str, Any]] | None],
+        *,
+        inputs: Mapping[str, Path],
+        outputs: Mapping[str, Path],
+        parameters: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> StepResult:
+        """Run one step, or skip it where its record matches; see `step.run_step`."""
+        self._notify(name)
+        result = run_step(
+            name,
+            function,
+            inputs=inputs,
+            outputs=outputs,
+            parameters=parameters or {},
+            seed=seed,
+        )
+        self.results[name, next(iter(outputs.values())).name] = result
+        return result
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know, each once, in order."""
+        return list(dict.fromkeys(w for r in self.results.values() for w in r.warnings))
