@@ -68,9 +68,7 @@ def simulate(bids_dir: Path, seed: int) -> Path:
             bar.set_postfix_str(text)
             bar.update()
 
-        return simulate_dataset(
-            bids_dir, n_subjects=len(STAGES), stages=STAGES, seed=seed, progress=progress
-        )
+        return simulate_dataset(bids_dir, stages=STAGES, seed=seed, progress=progress)
 
 
 def stage_cohort(out_dir: Path, steps: Steps, seed: int) -> Path:

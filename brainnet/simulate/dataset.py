@@ -76,6 +76,7 @@ _COLUMNS: Final[dict[str, Any]] = {
         "Description": "Simulated stage of Alzheimer's disease",
         "Levels": {
             "CN": "cognitively normal",
+            "SMC": "significant memory concern",
             "EMCI": "early mild cognitive impairment",
             "LMCI": "late mild cognitive impairment",
             "AD": "Alzheimer's disease",
@@ -87,7 +88,6 @@ _COLUMNS: Final[dict[str, Any]] = {
 def simulate_dataset(
     out_dir: Path | str,
     *,
-    n_subjects: int = 4,
     stages: Sequence[str] = STAGES,
     resolution: float = 2.0,
     atlas: str | Atlas = "DesikanKilliany",
@@ -102,10 +102,8 @@ def simulate_dataset(
     ----------
     out_dir : path
         Folder of the dataset; existing files of the same name are replaced.
-    n_subjects : int
-        Subjects; their stages go round ``stages``.
     stages : sequence of str
-        From CN, SMC, EMCI, LMCI, AD; a stage may be given more than once.
+        The stage of each subject: one of CN, SMC, EMCI, LMCI, AD.
     resolution : float
         Voxel size of the T1w in mm. BOLD has 4 mm, PET 2 mm or the T1w's if larger.
     atlas : str or Atlas
@@ -125,16 +123,16 @@ def simulate_dataset(
     Raises
     ------
     ValueError
-        If ``n_subjects`` is below 1, or a size is out of range.
+        If ``stages`` is empty or has an unknown stage, or a size is out of range.
     """
-    if n_subjects < 1:
-        raise ValueError(f"n_subjects must be at least 1; got {n_subjects}.")
+    if not stages:
+        raise ValueError("stages must name at least one stage; got none.")
     out_dir = Path(out_dir)
     network_atlas = load(atlas) if isinstance(atlas, str) else atlas
-    table = _participants(n_subjects, stages, seed)
+    table = _participants(stages, seed)
     for number, row in enumerate(table.itertuples()):
         if progress is not None:
-            progress(f"{row.participant_id} ({row.stage}), {number + 1} of {n_subjects}")
+            progress(f"{row.participant_id} ({row.stage}), {number + 1} of {len(stages)}")
         subject_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         _subject(
             out_dir,
@@ -153,88 +151,18 @@ def simulate_dataset(
     return out_dir
 
 
-def add_pet(
-    bids_dir: Path | str,
-    out_dir: Path | str,
-    subject: str,
-    *,
-    t1w_path: Path | str,
-    labels_path: Path | str,
-    stage: str = "CN",
-    seed: int = 0,
-) -> Path:
-    """Make a BIDS dataset of a real subject's own scans, linked, and a simulated PET.
-
-    Parameters
-    ----------
-    bids_dir : path
-        Dataset of the subject; only read.
-    out_dir : path
-        New dataset, or one that an earlier call made for another subject.
-    subject : str
-        Label without ``sub-``. Only subjects without sessions.
-    t1w_path : path
-        The subject's processed T1w, in the space of the raw T1w.
-    labels_path : path
-        Desikan-Killiany labels on the grid of that T1w, as the anatomical workflow writes them.
-    stage : str
-        Whose uptake to simulate: CN, SMC, EMCI, LMCI or AD.
-    seed : int
-        Of the simulation.
-
-    Returns
-    -------
-    Path
-        The PET image in ``out_dir``.
-
-    Raises
-    ------
-    DataError
-        If the subject is not in ``bids_dir``, has sessions, or has PET already.
-    """
-    bids_dir, out_dir, name = Path(bids_dir), Path(out_dir), f"sub-{subject}"
-    source = bids_dir / name
-    if not source.is_dir():
-        raise io.DataError(source, "there is no such subject", "Check the subject's label")
-    if any(source.glob("ses-*")):
-        raise io.DataError(source, "has sessions", "Give a dataset without sessions")
-    if any(source.glob("pet/*_pet.nii*")):
-        raise io.DataError(source, "already has PET", "Use the measured images")
-    t1w_img, labels_img = io.load_img(t1w_path, ndim=3), io.load_img(labels_path, ndim=3)
-    pet_img, truth = simulate_pet(t1w_img, labels_img, uptake_by_label(stage), seed=seed)
-    for path in sorted([*source.rglob("*.*"), *bids_dir.glob("*_*.json")]):
-        if path.is_file() and path.name != "dataset_description.json":
-            _link(path, out_dir / path.relative_to(bids_dir))
-    original = io.load_json(bids_dir / "dataset_description.json").get("Name", "a real dataset")
-    io.save_json(
-        _description(f"{original} with simulated PET"), out_dir / "dataset_description.json"
-    )
-    io.save_text(
-        "# Real scans with simulated PET\n\nThe PET images are simulated by brainnet over real "
-        "anatomy; all other scans are links to the source.\n",
-        out_dir / "README.md",
-    )
-    _merge_participants(bids_dir, out_dir, name)
-    atlas = load("DesikanKilliany")
-    before, after = regional_suvr(truth, labels_img, atlas.indices, reference_labels_img=labels_img)
-    rows = {"index": atlas.indices, "name": atlas.names, "suvr": before, "suvr_blurred": after}
-    io.save_table(pd.DataFrame(rows), out_dir / _TRUTH / f"{name}_regions.tsv")
-    _save_matrix(truth.pet_to_t1w, out_dir / _TRUTH / f"{name}_from-pet_to-T1w_xfm.tsv")
-    return _save_pet(out_dir, name, pet_img)
-
-
-def _participants(n_subjects: int, stages: Sequence[str], seed: int) -> pd.DataFrame:
+def _participants(stages: Sequence[str], seed: int) -> pd.DataFrame:
     """Ages, sexes and stages; older with the stage."""
     rng = np.random.default_rng([seed, 6])
-    given = [stages[number % len(stages)] for number in range(n_subjects)]
-    ages = [round(70 + 4 * severity(stage) + 5 * rng.standard_normal()) for stage in given]
-    width = max(2, len(str(n_subjects)))
+    numbers = range(len(stages))
+    ages = [round(70 + 4 * severity(stage) + 5 * rng.standard_normal()) for stage in stages]
+    width = max(2, len(str(len(stages))))
     return pd.DataFrame(
         {
-            "participant_id": [f"sub-{number + 1:0{width}d}" for number in range(n_subjects)],
+            "participant_id": [f"sub-{number + 1:0{width}d}" for number in numbers],
             "age": ages,
-            "sex": rng.permutation([("F", "M")[number % 2] for number in range(n_subjects)]),
-            "stage": given,
+            "sex": rng.permutation([("F", "M")[number % 2] for number in numbers]),
+            "stage": list(stages),
         }
     )
 
@@ -337,24 +265,3 @@ def _description(name: str) -> dict[str, Any]:
         "Authors": ["brainnet.simulate"],
         "GeneratedBy": [{"Name": "brainnet", "Description": "simulation"}],
     }
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link a file of the source dataset, replacing an earlier link."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    target.symlink_to(source.resolve())
-
-
-def _merge_participants(bids_dir: Path, out_dir: Path, name: str) -> None:
-    """Add the subject's row to the new dataset's participants."""
-    source, path = bids_dir / "participants.tsv", out_dir / "participants.tsv"
-    row = pd.DataFrame({"participant_id": [name]})
-    if source.exists():
-        table = io.load_table(source, required=["participant_id"])
-        found = table[table["participant_id"] == name]
-        row = found if len(found) else row
-    if path.exists():
-        table = io.load_table(path, required=["participant_id"])
-        row = pd.concat([table[table["participant_id"] != name], row], ignore_index=True)
-    io.save_table(row.sort_values("participant_id"), path)

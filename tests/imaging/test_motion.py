@@ -118,7 +118,7 @@ def test_a_jump_of_centimetres_is_found() -> None:
     parameters = np.zeros((3, 6))
     parameters[0] = [12, -14, 8, 0.25, -0.2, 0.3]  # 20 mm and 25 degrees
     img4d, planted = simulate(SHAPE, PLAIN, parameters)
-    found = motion.estimate_motion(img4d)
+    found = motion.estimate_motion(img4d, n_iterations=4)  # the coarse level saves steps
     shift, angle = errors(planted, found.matrices, found.center)
     assert shift < 0.15
     assert angle < 0.15
@@ -313,8 +313,12 @@ def test_agrees_with_ants(shared_data: Path) -> None:
     still = motion.estimate_motion(real)
     parameters = np.array([[0.8, -1, 0.6, 0.02, -0.01, 0.015], [-1, 1, 1, 0, 0.02, 0]])
     planted = motion.matrices_from_parameters(parameters, center=still.center)
-    moved = resample_series(real, real, np.stack([np.eye(4), np.eye(4), *planted]))
+    pulls = np.stack([np.eye(4), np.eye(4), *planted])
+    moved = resample_series(real, real, pulls)
     found = motion.estimate_motion(moved)
+    shift, angle = errors(np.linalg.inv(pulls) @ still.matrices, found.matrices, found.center)
+    assert shift < 0.05
+    assert angle < 0.05
     flip = np.diag([-1.0, -1, 1, 1])
     for volume in range(4):
         fixed, moving = (
@@ -339,5 +343,6 @@ def test_agrees_with_ants(shared_data: Path) -> None:
         matrix[:3, 3] = itk.parameters[9:] + pivot - linear @ pivot
         off = np.linalg.inv(flip @ matrix @ flip) @ found.matrices[volume]
         difference = motion.motion_parameters(off, center=found.center)
+        # ants itself misses the planted pose by up to 0.05 mm and 0.42 degrees, and varies by run
         assert np.abs(difference[:3]).max() < 0.15  # mm
-        assert np.degrees(np.abs(difference[3:]).max()) < 0.2
+        assert np.degrees(np.abs(difference[3:]).max()) < 0.7

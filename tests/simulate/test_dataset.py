@@ -7,9 +7,9 @@ import pytest
 
 from brainnet import bids, io
 from brainnet.atlas import Atlas
-from brainnet.simulate.dataset import add_pet, simulate_dataset
+from brainnet.simulate.dataset import simulate_dataset
 
-_SMALL = {"n_subjects": 2, "resolution": 4.0, "n_timepoints": 12, "seed": 5}
+_SMALL = {"stages": ("CN", "EMCI"), "resolution": 4.0, "n_timepoints": 12, "seed": 5}
 
 
 @pytest.fixture(scope="module")
@@ -73,41 +73,9 @@ def test_same_seed_same_bytes(dataset: Path, tmp_path: Path) -> None:
     assert _files(again) == _files(dataset)
 
 
-def test_no_subject_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="n_subjects must be at least 1; got 0"):
-        simulate_dataset(tmp_path, n_subjects=0)
-
-
-def test_pet_is_added_to_a_dataset_that_is_only_read(dataset: Path, tmp_path: Path) -> None:
-    before = _files(dataset)
-    out = tmp_path / "with-pet"
-    labels = dataset / "sourcedata" / "truth" / "sub-02_dseg.nii.gz"
-    t1w = dataset / "sub-02" / "anat" / "sub-02_T1w.nii.gz"
-    # The source's own PET would be linked: take a source without one.
-    source = tmp_path / "source"
-    for path in dataset.rglob("*"):
-        if path.is_file() and "pet" not in path.name:
-            target = source / path.relative_to(dataset)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    for _ in range(2):  # a second call replaces, and does not duplicate
-        path = add_pet(source, out, "02", t1w_path=t1w, labels_path=labels, stage="AD")
-    assert path.name == "sub-02_trc-FDG_pet.nii.gz"
-    assert io.load_img(path, ndim=3).get_fdata().max() > 5000
-    assert {scan.suffix for scan in bids.index(out)} == {"T1w", "bold", "pet"}
-    assert io.load_table(out / "participants.tsv")["participant_id"].tolist() == ["sub-02"]
-    assert (out / "sub-02" / "anat" / "sub-02_T1w.nii.gz").is_symlink()
-    assert "simulated PET" in io.load_json(out / "dataset_description.json")["Name"]
-    truth = io.load_table(out / "sourcedata" / "truth" / "sub-02_regions.tsv")
-    assert truth["suvr"].between(0.2, 2.5).all()
-    assert _files(dataset) == before
-
-
-def test_pet_for_an_unknown_subject_is_refused(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(io.DataError, match="there is no such subject"):
-        add_pet(dataset, tmp_path, "99", t1w_path="x", labels_path="y")
-
-
-def test_pet_beside_a_real_one_is_refused(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(io.DataError, match="already has PET"):
-        add_pet(dataset, tmp_path, "01", t1w_path="x", labels_path="y")
+def test_stages_are_checked_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="stages must name at least one stage"):
+        simulate_dataset(tmp_path, stages=())
+    with pytest.raises(ValueError, match=r"stage must be one of CN.*'sick'"):
+        simulate_dataset(tmp_path, stages=("CN", "sick"))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,47 @@
+"""One participant's end, however bad, is not another's."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from brainnet import io
+from brainnet.workflows.engine import Outcome, run_all
+
+
+def work(label: str, deed: str, notify: object) -> Outcome:
+    """Do what the label is told: go well, raise, or die."""
+    if deed == "raise":
+        raise ZeroDivisionError("by zero")
+    if deed == "refuse":
+        raise io.DataError(Path(f"sub-{label}_T1w.nii.gz"), "is broken", "Copy it again.")
+    if deed == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if deed == "well in a worker":
+        assert os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] == "1"
+    return Outcome(label, pages=[Path(f"sub-{label}.html")])
+
+
+def test_failures_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    deeds = {"01": ("raise",), "02": ("refuse",), "03": ("well",)}
+    first, second, third = run_all(work, deeds, tmp_path / "logs")
+    assert "ZeroDivisionError: by zero" in first.failures[0]
+    assert "Traceback" in (tmp_path / "logs" / "sub-01.log").read_text()
+    assert "sub-02_T1w.nii.gz" in second.failures[0]
+    assert "Copy it again" in second.failures[0]
+    assert third.failures == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_killed_worker_fails_its_own_participant_only(tmp_path: Path) -> None:
+    deeds = {
+        "01": ("die",),
+        "02": ("well in a worker",),
+        "03": ("raise",),
+        "04": ("well in a worker",),
+    }
+    outcomes = run_all(work, deeds, tmp_path / "logs", n_procs=2)
+    assert [outcome.label for outcome in outcomes] == ["01", "02", "03", "04"]
+    assert [len(outcome.failures) for outcome in outcomes] == [1, 0, 1, 0]
+    assert "killed" in outcomes[0].failures[0]
