@@ -61,7 +61,7 @@ class _Schedule:
 
 _SCHEDULES = {
     "standard": _Schedule(1.0, "CC[FIXED,MOVING,1,2]", "8x4x2", "3x2x1vox", "60x40x20"),
-    "draft": _Schedule(2.0, "CC[FIXED,MOVING,1,2]", "4x2", "2x1vox", "40x20"),
+    "draft": _Schedule(2.0, "CC[FIXED,MOVING,1,2]", "4x2", "2x1vox", "40x15"),
 }
 
 
@@ -128,7 +128,14 @@ def register_affine(
     scores[0] *= _TRUST  # the first start is the headers'
     best = coarse[int(np.argmax(scores))]
     stage = _stage("Rigid", *_FINE) if kind == "rigid" else _stage("Affine", *_FINE_AFFINE)
-    return refine(best, stage)
+    matrix = refine(best, stage)
+    # ITK ends without an error, and where it started, when it found nothing to compare.
+    if np.allclose(matrix, best, rtol=0, atol=1e-12):
+        raise ValueError(
+            "fixed_img and moving_img must overlap and share structure; the registration found "
+            "nothing to compare. Look at both images, their headers and the mask."
+        )
+    return matrix
 
 
 def register_deformable(

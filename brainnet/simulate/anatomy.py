@@ -21,6 +21,8 @@ from scipy.spatial.transform import Rotation
 
 from brainnet import io
 from brainnet.atlas import Atlas, load
+from brainnet.atlas import template as mni_brain
+from brainnet.imaging import register
 from brainnet.simulate.disease import region_table, severity
 
 Floats = NDArray[np.float32]
@@ -72,6 +74,7 @@ class _Template:
     vulnerability: Floats
     ventricles: Floats
     affine: NDArray[np.float64]
+    to_atlas_img: Nifti1Image  # pulls images of atlas space onto this grid
 
 
 def simulate_anatomy(
@@ -120,8 +123,8 @@ def simulate_anatomy(
     tissue = _native_tissue(template, _diseased(template, severity(stage)), points, resolution)
     structures = _nearest(template.structures, template.affine, points)
     brain = tissue.sum(axis=0) > 0
-    atlas_data = np.asanyarray(atlas.labels_img.dataobj).astype(np.int32)
-    labels = _nearest(atlas_data, np.asarray(atlas.labels_img.affine), points) * brain
+    carried = register.apply_displacement(atlas.labels_img, template.to_atlas_img, order=0)
+    labels = _nearest(np.asanyarray(carried.dataobj), template.affine, points) * brain
     displacement = (points - _world(shape, affine)) * np.array([-1.0, -1.0, 1.0])
     return Anatomy(
         t1w_img=image(_t1w(tissue, resolution, noise=noise, bias=bias, rng=rng), affine),
@@ -191,11 +194,10 @@ def _template() -> _Template:
     box = tuple(slice(max(0, a), b) for a, b in zip(low, high, strict=True))
     affine = np.asarray(grey.affine, dtype=np.float64).copy()
     affine[:3, 3] += affine[:3, :3] @ np.maximum(low, 0)
+    to_atlas_img = _to_atlas(image(np.asarray(t1w.dataobj, np.float32)[box], affine))
     source = load("DesikanKilliany", node_only=False).labels_img
-    shape = brain[box].shape
-    labels = np.asanyarray(source.dataobj).astype(np.int32)
-    structures = _nearest(labels, np.asarray(source.affine), _world(shape, affine))
-    structures *= brain[box]
+    carried = register.apply_displacement(source, to_atlas_img, order=0)
+    structures = np.asanyarray(carried.dataobj).astype(np.int32) * brain[box]
     probability: list[Floats] = [
         np.asarray(img.dataobj)[box].astype(np.float32) / np.float32(255.0) for img in (grey, white)
     ]
@@ -211,7 +213,17 @@ def _template() -> _Template:
         vulnerability=ndimage.gaussian_filter(vulnerability, 1.0),
         ventricles=ndimage.gaussian_filter(ndimage.maximum_filter(ventricles, size=3), 1.5),
         affine=affine,
+        to_atlas_img=to_atlas_img,
     )
+
+
+def _to_atlas(brain_img: Nifti1Image) -> Nifti1Image:
+    """Register the template's brain to the brain that atlases are given on.
+
+    nilearn's template and the atlases' (MNI152NLin2009cAsym) are a millimetre or two apart: taken
+    at the same coordinates, labels would lie beside the gyri that they name.
+    """
+    return register.register_deformable(brain_img, mni_brain(res=2), quality="draft").forward_img
 
 
 def _sharpen(grey: Floats, white: Floats, structures: NDArray[np.int32]) -> Floats:

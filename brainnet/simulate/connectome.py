@@ -140,9 +140,10 @@ def regional_signals(
     Returns
     -------
     (n_timepoints, n_regions) array
-        Mean 0 over time, expected standard deviation 1. Their sample correlation differs from
-        the planted one by sampling: about ``2 * n_timepoints * t_r * (high - low)`` degrees of
-        freedom.
+        Mean 0 over time, expected standard deviation 1. Where the band holds enough frequencies
+        (``2 * n_timepoints * t_r * (high - low)`` degrees of freedom, more than regions), the
+        series are drawn such that their *sample* correlation is the planted one exactly. In a
+        shorter run it differs by sampling.
 
     Raises
     ------
@@ -156,9 +157,17 @@ def regional_signals(
     >>> bool(abs(np.corrcoef(series.T)[0, 1] - 0.5) < 0.05)
     True
     """
-    return band_limited(n_timepoints, len(correlation), t_r=t_r, band=band, seed=seed) @ (
-        _cholesky(correlation).T
-    )
+    series = band_limited(n_timepoints, len(correlation), t_r=t_r, band=band, seed=seed)
+    return _whitened(series) @ _cholesky(correlation).T
+
+
+def _whitened(series: Floats) -> Floats:
+    """Return series with unit sample covariance, or as they are where they are dependent."""
+    covariance = series.T @ series / len(series)
+    values, vectors = np.linalg.eigh(covariance)
+    if values[0] < 1e-6 * values[-1]:
+        return series
+    return np.asarray(series @ (vectors / np.sqrt(values)) @ vectors.T)
 
 
 def band_limited(

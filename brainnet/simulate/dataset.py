@@ -91,8 +91,8 @@ def simulate_dataset(
     stages: Sequence[str] = STAGES,
     resolution: float = 2.0,
     atlas: str | Atlas = "DesikanKilliany",
-    n_timepoints: int = 150,
-    t_r: float = 2.0,
+    n_timepoints: int = 200,
+    t_r: float = 3.0,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
@@ -109,7 +109,8 @@ def simulate_dataset(
     atlas : str or Atlas
         Regions between which the networks are planted.
     n_timepoints, t_r : int, float
-        BOLD volumes, and seconds between them.
+        BOLD volumes, and seconds between them. The default ten minutes hold more frequencies
+        between 0.01 and 0.1 Hz than there are regions, so the planted network is the sample's.
     seed : int
         The same seed and arguments give the same bytes.
     progress : callable, optional
