@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from brainnet import __version__
 
@@ -48,6 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in which order things go when they are not."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        super().error(f"{message}\nThe order is: brainnet BIDS OUT participant [options]")
+
+
 def _app(argv: Sequence[str]) -> int:
     """Run the BIDS-App."""
     options = _app_parser().parse_args(argv)
@@ -55,8 +63,9 @@ def _app(argv: Sequence[str]) -> int:
 
 
 def _app_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="brainnet",
+        usage="brainnet BIDS OUT {participant,group} [options]",
         description="Multimodal brain networks from a BIDS dataset, their measures and stages.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,6 +84,7 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--atlas", default="DesikanKilliany", help="a name (brainnet atlas list) or a labels image")
     add("--atlas-table", type=Path, help="table of a labels image: columns index, name")
+    add("--atlas-space", help="its space, such as MNI152NLin2009cAsym, if the name does not say")
     add("--session-label", help="only this session, with or without ses-")
     add("--random-seed", type=int, default=0, help="seed of every random step (default 0)")
 
@@ -121,9 +131,10 @@ def _settings(options: argparse.Namespace) -> "Settings":
     path = Path(options.atlas)
     own = path.name.endswith((".nii", ".nii.gz"))
     return Settings(
-        atlas=options.atlas if not own else "".join(filter(str.isalnum, path.name.split(".")[0])),
+        atlas=options.atlas,
         atlas_path=path if own else None,
         atlas_table=options.atlas_table,
+        atlas_space=options.atlas_space,
         skull_strip=options.skull_strip,
         quality="draft" if options.sloppy else "standard",
         reference_region=options.reference_region,

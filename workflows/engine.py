@@ -8,8 +8,8 @@ in each, and a worker that is killed fails its own participant only.
 import logging
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from brainnet import io
+from brainnet.bids import Scan
 
 #: environment of every worker: one thread each, which also makes results reproducible
 WORKER_ENVIRONMENT = {
@@ -32,6 +33,8 @@ _DASK = {
     "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
     "distributed.logging": {"distributed": "critical"},
 }
+#: what a participant may need, bytes
+MEMORY = 4_000_000_000
 _TOPIC = "brainnet"
 _LOST = "the worker process ended ({}): killed or out of memory. Run again with fewer --nprocs."
 Notify = Callable[[str], None]
@@ -82,14 +85,27 @@ def run_all(
     list of Outcome
         In the order of ``jobs``.
     """
+    if n_procs < 0:
+        raise ValueError(f"n_procs (--nprocs) must be 0 or more; got {n_procs}.")
     runner = _serial if n_procs == 0 else _distributed
     outcomes = {}
     with tqdm(total=len(jobs), unit="participant", dynamic_ncols=True) as bar:
         bar.set_description("participants")
         for outcome in runner(function, jobs, log_dir, n_procs, bar):
             outcomes[outcome.label] = outcome
+            _mark(outcome, log_dir)
             bar.update()
     return [outcomes[label] for label in jobs]
+
+
+def _mark(outcome: Outcome, log_dir: Path) -> None:
+    """Keep ``logs/sub-X.failed`` while the last run failed; the group level reads it."""
+    path = log_dir / f"sub-{outcome.label}.failed"
+    with suppress(OSError):
+        if outcome.failures:
+            io.save_text("\n".join(outcome.failures) + "\n", path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 class Attempts:
@@ -101,29 +117,49 @@ class Attempts:
         The participant's label.
     failures : list of str
         One line a failed call; its traceback stands in the participant's log.
+
+    Parameters
+    ----------
+    label : str
+        The participant's label.
+    log_dir : pathlib.Path
+        Where the log is written.
+    hide : sequence of pathlib.Path
+        Folders whose files are named from there on: where a dataset lies is nobody's business.
     """
 
-    def __init__(self, label: str, log_dir: Path) -> None:
+    def __init__(self, label: str, log_dir: Path, *, hide: Sequence[Path] = ()) -> None:
         self.label = label
         self.failures: list[str] = []
         self._log_dir = log_dir
+        self._hide = [f"{form}/" for folder in hide for form in (folder.absolute(), folder)]
 
     def __call__(self, function: Callable[..., T], *args: object) -> T | None:
         """Return what ``function`` returns, or None and note why it failed."""
         try:
             return function(*args)
         except Exception as error:
-            self.failures.append(self._describe(error))
+            self._log(error)
+            self.failures.append(self._describe(error, args))
             return None
 
-    def _describe(self, error: Exception) -> str:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
-        path = self._log_dir / f"sub-{self.label}.log"
-        with path.open("a", encoding="utf-8") as log:
-            log.write("".join(traceback.format_exception(error)) + "\n")
-        if isinstance(error, io.DataError):
-            return str(error)
-        return f"{type(error).__name__}: {error} (traceback in {path.parent.name}/{path.name})"
+    def _describe(self, error: Exception, args: Sequence[object]) -> str:
+        """Return one line with the file's name and without where the datasets lie."""
+        text = str(error)
+        if not isinstance(error, io.DataError):
+            scans = [arg.path.name for arg in args if isinstance(arg, Scan)]
+            kind = f"{type(error).__name__}: {text} (traceback in logs/sub-{self.label}.log)"
+            text = ": ".join([*scans, kind])
+        for folder in self._hide:
+            text = text.replace(folder, "")
+        return text
+
+    def _log(self, error: Exception) -> None:
+        """Append the traceback to the participant's log, if the disk still takes it."""
+        with suppress(OSError):
+            self._log_dir.mkdir(parents=True, exist_ok=True)
+            with (self._log_dir / f"sub-{self.label}.log").open("a", encoding="utf-8") as log:
+                log.write("".join(traceback.format_exception(error)) + "\n")
 
 
 def _attempt(
@@ -214,5 +250,9 @@ def _client(n_workers: int) -> Iterator[Any]:
 
 
 def default_procs() -> int:
-    """Return one worker a processor this process may use."""
-    return os.cpu_count() or 1
+    """Return how many workers fit: one a processor this process may use, 4 GB of memory each."""
+    import psutil
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(processors, int(psutil.virtual_memory().available // MEMORY)))

@@ -1,7 +1,8 @@
 """Regional signals to networks with names and coverage, and their measures in one table."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
+#: fewest measured regions that make a network
+MIN_REGIONS = 3
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,18 @@ def save_coverage(coverage: ArrayLike, atlas: Atlas, path: Path) -> None:
     io.save_table(pd.DataFrame({"name": atlas.names, "coverage": np.asarray(coverage)}), path)
 
 
-def run(results: Sequence[Result], out_dir: Path, settings: Settings, steps: Steps) -> Path:
-    """Measure every network of one participant and session; return the long table's path."""
-    path = measures_path(results[0].scan, out_dir, settings)
+def run(
+    where: Mapping[str, str | None],
+    results: Sequence[Result],
+    out_dir: Path,
+    settings: Settings,
+    steps: Steps,
+) -> Path:
+    """Measure every network of one participant and session; return the long table's path.
+
+    ``where`` names ``subject`` and ``session`` (None where the dataset has none).
+    """
+    path = measures_path(where, out_dir, settings)
     steps.run(
         "network measures",
         measure,
@@ -91,11 +103,15 @@ def run(results: Sequence[Result], out_dir: Path, settings: Settings, steps: Ste
     return path
 
 
-def measures_path(scan: Scan, out_dir: Path, settings: Settings) -> Path:
+def measures_path(where: Mapping[str, str | None], out_dir: Path, settings: Settings) -> Path:
     """Name the table of a participant and session's network measures."""
-    whole = replace(scan, entities={k: v for k, v in scan.entities.items() if k in ("sub", "ses")})
+    entities = {"sub": where["subject"], "ses": where["session"]}
     return derivative_path(
-        out_dir, whole, datatype="", suffix="measures", extension=".tsv", seg=settings.atlas
+        out_dir,
+        {key: value for key, value in entities.items() if value is not None},
+        suffix="measures",
+        extension=".tsv",
+        seg=settings.atlas,
     )
 
 
@@ -118,9 +134,21 @@ def measure(inputs: Paths, outputs: Paths, *, densities: Sequence[float], seed: 
     tables = []
     for modality, path in inputs.items():
         network = io.load_matrix(path)
-        table = measure_table(
-            network.to_numpy(np.float64), list(network.columns), densities=densities, seed=seed
-        )
+        weights = network.to_numpy(np.float64)
+        n_measured = int((~np.isnan(weights).all(axis=0)).sum())
+        if n_measured < MIN_REGIONS:
+            warnings.warn(
+                f"The {modality} network has {n_measured} measured regions, too few for network "
+                "measures: it has none in the table.",
+                io.DataWarning,
+                stacklevel=2,
+            )
+            table = pd.DataFrame(
+                {"measure": ["n_regions_measured"], "density": [np.nan], "region": ["global"],
+                 "value": [float(n_measured)]}
+            )  # fmt: skip
+        else:
+            table = measure_table(weights, list(network.columns), densities=densities, seed=seed)
         table.insert(0, "modality", modality)
         tables.append(table)
     io.save_table(pd.concat(tables, ignore_index=True), outputs["measures"])

@@ -31,7 +31,7 @@ TITLES = {"morphological": "Structure", "functional": "Function", "metabolic": "
 
 
 def run(
-    label: str,
+    where: Mapping[str, str | None],
     results: Sequence[Result],
     failures: Sequence[str],
     out_dir: Path,
@@ -42,8 +42,8 @@ def run(
 
     Parameters
     ----------
-    label : str
-        The participant's label.
+    where : mapping
+        ``subject`` and ``session`` (None where the dataset has none).
     results : sequence of Result
         What the pipelines made; empty if anatomy failed.
     failures : sequence of str
@@ -51,25 +51,17 @@ def run(
     out_dir, settings, steps
         As for every pipeline.
     """
-    session = results[0].scan.session if results else None
-    name = f"sub-{label}" + (f"_ses-{session}" if session else "")
+    session = where["session"]
+    name = f"sub-{where['subject']}" + (f"_ses-{session}" if session else "")
     path = out_dir / f"{name}.html"
     named = networks.by_name(results)
-    inputs = {
-        f"{key}:{output}": file
-        for key, result in named.items()
-        for output, file in result.paths.items()
-    }
-    if results:
-        measures = networks.measures_path(results[0].scan, out_dir, settings)
-        inputs |= {"measures": measures} if measures.exists() else {}
     steps.run(
         "report",
         write,
-        inputs=inputs | settings.atlas_files(),
+        inputs=_inputs(where, named, out_dir, settings) | settings.atlas_files(),
         outputs={"page": path},
         parameters={
-            "label": label,
+            "label": where["subject"],
             "session": session,
             "atlas": settings.atlas,
             "densities": list(settings.densities),
@@ -84,6 +76,19 @@ def run(
         seed=settings.seed,
     )
     return path
+
+
+def _inputs(
+    where: Mapping[str, str | None], named: Mapping[str, Result], out_dir: Path, settings: Settings
+) -> dict[str, Path]:
+    """Return every file that the page shows."""
+    inputs = {
+        f"{key}:{output}": file
+        for key, result in named.items()
+        for output, file in result.paths.items()
+    }
+    measures = networks.measures_path(where, out_dir, settings)
+    return inputs | ({"measures": measures} if named and measures.exists() else {})
 
 
 def is_simulated(out_dir: Path) -> bool:

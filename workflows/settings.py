@@ -19,6 +19,8 @@ class Settings:
         Name of an atlas (``brainnet atlas list``); a labels image stands in ``atlas_path``.
     atlas_path, atlas_table : pathlib.Path, optional
         A labels image of the user's own and its table (``index``, ``name``).
+    atlas_space : str, optional
+        Space of the own atlas, such as MNI152NLin2009cAsym, where its file name does not say.
     skull_strip : {"auto", "force", "skip"}
         ``auto`` leaves alone a T1w that is already stripped.
     quality : {"standard", "draft"}
@@ -36,6 +38,7 @@ class Settings:
     atlas: str = "DesikanKilliany"
     atlas_path: Path | None = None
     atlas_table: Path | None = None
+    atlas_space: str | None = None
     skull_strip: Literal["auto", "force", "skip"] = "auto"
     quality: Quality = "standard"
     reference_region: str = "cerebellar_grey"

@@ -28,7 +28,8 @@ __all__ = ["StepResult", "run_step", "sidecar_path"]
 
 _LOG = logging.getLogger("brainnet")
 _PACKAGES = (
-    "numpy", "scipy", "nibabel", "nilearn", "antspyx", "torch", "torch-geometric",
+    "numpy", "scipy", "pandas", "xarray", "nibabel", "nilearn", "antspyx", "deepbet",
+    "scikit-learn", "torch", "torch-geometric", "matplotlib",
 )  # fmt: skip
 _EXTENSIONS = (".nii.gz", ".tsv.gz")
 
@@ -292,9 +293,13 @@ def _publish(
 @contextmanager
 def _lock(output: Path) -> Iterator[None]:
     """Hold the step's lock; the system releases it when the process dies."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     path = output.with_name(f".{output.name[:200]}.lock")
-    handle = _acquire(path)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        handle = _acquire(path)
+    except OSError as error:
+        problem = f"cannot be written to ({error.strerror})"
+        raise DataError(output.parent, problem, "Give a folder that you may write to") from error
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ class Steps:
     def __init__(self, notify: Callable[[str], None]) -> None:
         self.results: dict[tuple[str, str], StepResult] = {}
         self._notify = notify
+        self._notes: list[str] = []
 
     def run(
         self,
@@ -48,7 +49,12 @@ class Steps:
         self.results[name, next(iter(outputs.values())).name] = result
         return result
 
+    def warn(self, text: str) -> None:
+        """Note what the user should know that no step says."""
+        self._notes.append(text)
+
     @property
     def warnings(self) -> list[str]:
         """What the user should know, each once, in order."""
-        return list(dict.fromkeys(w for r in self.results.values() for w in r.warnings))
+        told = [text for result in self.results.values() for text in result.warnings]
+        return list(dict.fromkeys([*self._notes, *told]))

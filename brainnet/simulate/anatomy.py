@@ -31,6 +31,7 @@ _CORTEX_AND_NUCLEI: Final = (8, 10, 11, 12, 13, 17, 18, 26, 28, 47, 49, 50, 51, 
 _WHITE: Final = (2, 7, 16, 41, 46, 77, 251, 252, 253, 254, 255)
 _FLUID: Final = (4, 5, 14, 15, 24, 31, 43, 44, 63)
 _VENTRICLES: Final = (4, 5, 43, 44)
+_LPS: Final = np.array([-1.0, -1.0, 1.0])  # ITK's axes in terms of ours
 _T1W: Final = {"CSF": 0.24, "GM": 0.66, "WM": 1.0}  # relative intensity
 _WHITE_INTENSITY: Final = 1000.0
 _RETREAT: Final = 4.5  # loss in log-odds of grey matter where vulnerability and severity are 1
@@ -123,9 +124,10 @@ def simulate_anatomy(
     tissue = _native_tissue(template, _diseased(template, severity(stage)), points, resolution)
     structures = _nearest(template.structures, template.affine, points)
     brain = tissue.sum(axis=0) > 0
-    carried = register.apply_displacement(atlas.labels_img, template.to_atlas_img, order=0)
-    labels = _nearest(np.asanyarray(carried.dataobj), template.affine, points) * brain
-    displacement = (points - _world(shape, affine)) * np.array([-1.0, -1.0, 1.0])
+    atlas_points = _atlas_points(template, points)
+    atlas_data = np.asanyarray(atlas.labels_img.dataobj).astype(np.int32)
+    labels = _nearest(atlas_data, np.asarray(atlas.labels_img.affine), atlas_points) * brain
+    displacement = (atlas_points - _world(shape, affine)) * _LPS
     return Anatomy(
         t1w_img=image(_t1w(tissue, resolution, noise=noise, bias=bias, rng=rng), affine),
         tissue_imgs={name: image(data, affine) for name, data in zip(_T1W, tissue, strict=True)},
@@ -302,6 +304,16 @@ def _template_points(
     while _least_jacobian(amplitude * coarse) < 0.3:
         amplitude *= 0.8
     return np.asarray(points + amplitude * field)
+
+
+def _atlas_points(template: _Template, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Point of the atlases' space at every template point."""
+    field = np.asanyarray(template.to_atlas_img.dataobj)[:, :, :, 0]
+    index = _index(template.affine, points)
+    moved = [
+        ndimage.map_coordinates(field[..., k], index, order=1, mode="nearest") for k in (0, 1, 2)
+    ]
+    return np.asarray(points + np.stack(moved, axis=-1) * _LPS)
 
 
 def _least_jacobian(displacement: NDArray[np.float64]) -> float:

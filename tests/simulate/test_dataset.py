@@ -32,7 +32,7 @@ def test_index_finds_every_scan_with_its_metadata(dataset: Path) -> None:
     found = {(scan.subject, scan.suffix) for scan in scans}
     assert found == {(s, kind) for s in ("01", "02") for kind in ("T1w", "bold", "pet")}
     bold = next(scan for scan in scans if scan.suffix == "bold")
-    assert bold.metadata["RepetitionTime"] == 2.0
+    assert bold.metadata["RepetitionTime"] == 3.0
     assert bold.metadata["TaskName"] == "rest"
     pet = next(scan for scan in scans if scan.suffix == "pet")
     assert pet.metadata["TracerName"] == "FDG"

@@ -171,3 +171,25 @@ def test_group_level_names_the_missing_column(demo_dir: Path, tmp_path: Path) ->
     io.save_table(table, tmp_path / "participants.tsv")
     with pytest.raises(io.DataError, match=r"participants\.tsv.*stage.*age"):
         group.run(demo_dir / "derivatives", tmp_path / "participants.tsv", target="stage")
+
+
+def test_same_input_same_seed_same_bytes(demo_dir: Path, tmp_path: Path) -> None:
+    """Run in this process what the demonstration ran in a worker: every byte is the same."""
+    participant.run(
+        demo_dir / "bids", tmp_path / "derivatives", participant_label=["01"], settings=SETTINGS
+    )
+    first, second = demo_dir / "derivatives", tmp_path / "derivatives"
+    paths = [path.relative_to(first) for path in sorted(first.glob("sub-01*/**/*"))]
+    paths = [path for path in [*paths, Path("sub-01.html")] if (first / path).is_file()]
+    assert len(paths) > 60
+    for path in paths:
+        if path.suffix == ".json":
+            assert _timeless(first / path) == _timeless(second / path), path
+        elif not path.name.startswith("."):
+            assert (first / path).read_bytes() == (second / path).read_bytes(), path
+
+
+def _timeless(path: Path) -> dict:
+    content = json.loads(path.read_text())
+    content["Brainnet"].pop("Duration")
+    return content
