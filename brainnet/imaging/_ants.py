@@ -133,7 +133,7 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
     lps = np.eye(4)
     lps[:3, :3] = numbers[:9].reshape(3, 3)
     lps[:3, 3] = numbers[9:] + centre - lps[:3, :3] @ centre
-    return FLIP @ lps @ FLIP
+    return np.asarray(FLIP @ lps @ FLIP)
 
 
 def run_registration(

@@ -17,7 +17,7 @@ def correct_bias(img: Nifti1Image, mask_img: Nifti1Image | None = None) -> Nifti
     """Remove the smooth multiplicative bias field of an MR image with N4.
 
     The field is fitted as a cubic B-spline to the logarithm of the intensities (knots 200 mm
-    apart, refined twice; images subsampled by 4, or less where voxels are large) and divides
+    apart, refined twice; images subsampled to 4 mm or a little more) and divides
     the whole image. It is scaled to a geometric mean of 1 over the fitted voxels, so the level
     of the image stays.
 
@@ -91,7 +91,7 @@ def _bias_field(
         _ants.to_ants(data, affine),
         mask=_ants.to_ants(mask, affine),
         rescale_intensities=False,
-        shrink_factor=int(np.clip(round(4 / voxel), 1, 4)),
+        shrink_factor=int(np.clip(np.ceil(4 / voxel), 1, 4)),
         convergence={"iters": list(_ITERATIONS), "tol": _TOLERANCE},
         spline_param=_KNOTS_MM,
         return_bias_field=True,

@@ -1,19 +1,17 @@
 """Align two images: rigid and affine matrices, and deformations that carry the affine along."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from brainnet.imaging import _ants
+from brainnet.imaging import _ants, _fields
 
 #: Finest voxel size that matrices are fitted on (mm).
 _MATRIX_MM = 2.0
@@ -61,7 +59,7 @@ class _Schedule:
 
 _SCHEDULES = {
     "standard": _Schedule(1.0, "CC[FIXED,MOVING,1,2]", "8x4x2", "3x2x1vox", "60x40x20"),
-    "draft": _Schedule(2.0, "CC[FIXED,MOVING,1,2]", "4x2", "2x1vox", "40x15"),
+    "draft": _Schedule(2.0, "CC[FIXED,MOVING,1,2]", "4x2x1", "2x1x0vox", "40x15x4"),
 }
 
 
@@ -111,12 +109,12 @@ def register_affine(
         raise ValueError(f"kind must be 'rigid' or 'affine'; got {kind!r}.")
     fixed_data = _ants.check_volume(fixed_img, "fixed_img")
     moving_data = _ants.check_volume(moving_img, "moving_img")
-    fixed = _shrink(fixed_data, fixed_img, _MATRIX_MM)
-    moving = _shrink(moving_data, moving_img, _MATRIX_MM)
+    fixed = _fields.shrink(fixed_data, fixed_img, _MATRIX_MM)
+    moving = _fields.shrink(moving_data, moving_img, _MATRIX_MM)
     mask = np.ones(fixed.data.shape, bool)
     if fixed_mask_img is not None:
         given = _ants.check_mask(fixed_mask_img, fixed_img, "fixed_mask_img")
-        mask = _widen(_shrink(given.astype(np.float32), fixed_img, _MATRIX_MM))
+        mask = _widen(_fields.shrink(given.astype(np.float32), fixed_img, _MATRIX_MM))
 
     def refine(start: NDArray[np.float64], stage: list[str]) -> NDArray[np.float64]:
         return _optimise(fixed, moving, mask, stage=stage, start=start, seed=seed)
@@ -181,7 +179,9 @@ def register_deformable(
     )
     matrix = register_affine(fixed_img, moving_img, kind="affine", fixed_mask_img=brain, seed=seed)
     fixed, moving = (
-        _crop(_shrink(np.asarray(img.dataobj, dtype=np.float32), img, schedule.voxel_mm))
+        _fields.crop(
+            _fields.shrink(np.asarray(img.dataobj, dtype=np.float32), img, schedule.voxel_mm)
+        )
         for img in (fixed_img, moving_img)
     )
     stage = ["--transform", "SyN[0.2,3,0]", "--metric", schedule.metric]
@@ -196,18 +196,20 @@ def register_deformable(
             initial=matrix,
             seed=seed,
         )
-        warp = _read_field(Path(f"{prefix}1Warp.nii.gz"))
-        inverse_warp = _read_field(Path(f"{prefix}1InverseWarp.nii.gz"))
+        warp = _fields.read_field(Path(f"{prefix}1Warp.nii.gz"))
+        inverse_warp = _fields.read_field(Path(f"{prefix}1InverseWarp.nii.gz"))
     pull = np.linalg.inv(matrix)
 
-    def forward(points: _Points) -> _Points:
-        return apply_affine(matrix, points + _interpolate(warp, points))
+    def forward(points: _fields.Points) -> _fields.Points:
+        return np.asarray(apply_affine(matrix, points + _fields.interpolate(warp, points)))
 
-    def inverse(points: _Points) -> _Points:
+    def inverse(points: _fields.Points) -> _fields.Points:
         moved = apply_affine(pull, points)
-        return moved + _interpolate(inverse_warp, moved)
+        return np.asarray(moved + _fields.interpolate(inverse_warp, moved))
 
-    return Deformation(_total_field(fixed_img, forward), _total_field(moving_img, inverse))
+    return Deformation(
+        _fields.total_field(fixed_img, forward), _fields.total_field(moving_img, inverse)
+    )
 
 
 def apply_displacement(
@@ -239,14 +241,14 @@ def apply_displacement(
         raise ValueError(f"order must be 0 (labels), 1 (linear) or 3 (cubic); got {order!r}.")
     if img.ndim != 3:
         raise ValueError(f"img must be three-dimensional; got shape {img.shape}.")
-    field = _check_field(displacement_img)
+    field = _fields.check_field(displacement_img)
     data = np.asarray(img.dataobj)
     data = data if order == 0 else data.astype(np.float32)
     source = ndimage.spline_filter(data, order=3, output=np.float32) if order == 3 else data
     to_voxel = np.linalg.inv(np.asarray(img.affine))
     out = np.zeros(field.shape[:3], data.dtype)
     for k in range(field.shape[2]):
-        points = _slice_points(displacement_img, k) + field[:, :, k]
+        points = _fields.slice_points(displacement_img, k) + field[:, :, k]
         voxels = np.moveaxis(apply_affine(to_voxel, points), -1, 0)
         # A rounding error must not push the outermost voxels out of the image.
         out[:, :, k] = ndimage.map_coordinates(
@@ -278,7 +280,7 @@ def jacobian(displacement_img: Nifti1Image) -> Nifti1Image:
     ValueError
         If the field is no ITK vector image.
     """
-    field = _check_field(displacement_img)
+    field = _fields.check_field(displacement_img)
     to_voxel = np.linalg.inv(np.asarray(displacement_img.affine)[:3, :3])
     by_voxel = np.stack([np.gradient(field, axis=k) for k in range(3)], axis=-1)
     gradient = by_voxel @ to_voxel.astype(np.float32)
@@ -288,42 +290,7 @@ def jacobian(displacement_img: Nifti1Image) -> Nifti1Image:
     return _ants.image_like(determinant.astype(np.float32), displacement_img)
 
 
-_Points = NDArray[np.float64]
-
-
-class _Volume(NamedTuple):
-    """An array and its RAS affine."""
-
-    data: NDArray[np.float32]
-    affine: NDArray[np.float64]
-
-
-def _shrink(data: NDArray[np.float32], img: Nifti1Image, voxel_mm: float) -> _Volume:
-    """Average whole blocks of voxels so that none is much finer than ``voxel_mm``."""
-    affine = np.array(img.affine, dtype=np.float64)
-    steps = np.maximum(1, np.round(voxel_mm / np.linalg.norm(affine[:3, :3], axis=0))).astype(int)
-    steps = np.minimum(steps, data.shape)
-    blocks = data.shape // steps
-    data = data[tuple(slice(0, n * s) for n, s in zip(blocks, steps, strict=True))]
-    shape = [n for pair in zip(blocks, steps, strict=True) for n in pair]
-    data = data.reshape(shape).mean(axis=(1, 3, 5), dtype=np.float64).astype(np.float32)
-    affine[:3, 3] = apply_affine(affine, (steps - 1) / 2)
-    affine[:3, :3] *= steps
-    return _Volume(data, affine)
-
-
-def _crop(volume: _Volume, margin_mm: float = 12.0) -> _Volume:
-    """Cut or pad a brain on 0 to its bounding box and a margin."""
-    data, affine = volume
-    margin = np.ceil(margin_mm / np.linalg.norm(affine[:3, :3], axis=0)).astype(int)
-    box = ndimage.find_objects((data != 0).astype(np.uint8))[0]
-    padded = np.pad(data[box], [(int(m), int(m)) for m in margin])
-    moved = affine.copy()
-    moved[:3, 3] = apply_affine(affine, np.array([side.start for side in box]) - margin)
-    return _Volume(padded, moved)
-
-
-def _widen(mask: _Volume) -> NDArray[np.bool_]:
+def _widen(mask: _fields.Volume) -> NDArray[np.bool_]:
     """Return a mask grown by a rim, which holds the edge of the brain."""
     voxel = np.linalg.norm(mask.affine[:3, :3], axis=0)
     distance = ndimage.distance_transform_edt(mask.data < 0.5, sampling=voxel)
@@ -339,8 +306,8 @@ def _stage(transform: str, shrink: str, smooth: str, iterations: str) -> list[st
 
 
 def _optimise(
-    fixed: _Volume,
-    moving: _Volume,
+    fixed: _fields.Volume,
+    moving: _fields.Volume,
     mask: NDArray[np.bool_],
     *,
     stage: list[str],
@@ -361,7 +328,9 @@ def _optimise(
         return _ants.read_matrix(Path(f"{prefix}0GenericAffine.mat"))
 
 
-def _starts(fixed: _Volume, mask: NDArray[np.bool_], moving: _Volume) -> list[NDArray[np.float64]]:
+def _starts(
+    fixed: _fields.Volume, mask: NDArray[np.bool_], moving: _fields.Volume
+) -> list[NDArray[np.float64]]:
     """Return first guesses: the headers as they are, and matched centres at three tilts."""
     masked = np.where(mask, fixed.data - fixed.data.min(), 0)
     target = apply_affine(fixed.affine, ndimage.center_of_mass(masked))
@@ -375,7 +344,9 @@ def _starts(fixed: _Volume, mask: NDArray[np.bool_], moving: _Volume) -> list[ND
     return starts
 
 
-def _sample_points(fixed: _Volume, mask: NDArray[np.bool_]) -> tuple[_Points, _Points]:
+def _sample_points(
+    fixed: _fields.Volume, mask: NDArray[np.bool_]
+) -> tuple[_fields.Points, _fields.Points]:
     """Return every eighth point of the mask in world mm, with its intensity."""
     chosen = np.zeros_like(mask)
     chosen[::2, ::2, ::2] = mask[::2, ::2, ::2]
@@ -384,7 +355,10 @@ def _sample_points(fixed: _Volume, mask: NDArray[np.bool_]) -> tuple[_Points, _P
 
 
 def _overlap_information(
-    points: _Points, values: _Points, moving: _Volume, matrix: NDArray[np.float64]
+    points: _fields.Points,
+    values: _fields.Points,
+    moving: _fields.Volume,
+    matrix: NDArray[np.float64],
 ) -> float:
     """Return mutual information (nats) times the share of points inside the moving image."""
     voxels = apply_affine(np.linalg.inv(moving.affine) @ matrix, points).T
@@ -398,50 +372,3 @@ def _overlap_information(
     full = joint > 0
     information = float(np.sum(joint[full] * np.log(joint[full] / product[full])))
     return information * float(inside.mean())
-
-
-def _read_field(path: Path) -> _Volume:
-    """Read a displacement field as (x, y, z, 3) in RAS mm."""
-    img = nib.nifti1.load(path)
-    field = np.asarray(img.dataobj, dtype=np.float32)[:, :, :, 0]
-    return _Volume(field * np.float32([-1, -1, 1]), np.asarray(img.affine))
-
-
-def _interpolate(field: _Volume, points: _Points) -> _Points:
-    """Return the displacements at world points, linearly; 0 outside the field."""
-    voxels = np.moveaxis(apply_affine(np.linalg.inv(field.affine), points), -1, 0)
-    parts = [
-        ndimage.map_coordinates(field.data[..., k], voxels, order=1, output=np.float64)
-        for k in range(3)
-    ]
-    return np.stack(parts, axis=-1)
-
-
-def _slice_points(img: Nifti1Image, k: int) -> _Points:
-    """Return the world points of slice ``k`` of a grid, (x, y, 3)."""
-    i, j = np.meshgrid(np.arange(img.shape[0]), np.arange(img.shape[1]), indexing="ij")
-    points: _Points = apply_affine(np.asarray(img.affine), np.stack([i, j, np.full_like(i, k)], -1))
-    return points
-
-
-def _total_field(img: Nifti1Image, transform: Callable[[_Points], _Points]) -> Nifti1Image:
-    """Return ``transform`` minus identity on the grid of ``img`` as ITK vector image."""
-    field = np.empty((*img.shape, 1, 3), np.float32)
-    for k in range(img.shape[2]):
-        points = _slice_points(img, k)
-        field[:, :, k, 0] = (transform(points) - points) * (-1, -1, 1)
-    out = _ants.image_like(field, img)
-    out.header.set_intent("vector")
-    return out
-
-
-def _check_field(displacement_img: Nifti1Image) -> NDArray[np.float32]:
-    """Return a displacement field as (x, y, z, 3) in RAS mm, or raise."""
-    shape = displacement_img.shape
-    if len(shape) != 5 or shape[3:] != (1, 3):
-        raise ValueError(
-            f"displacement_img must be an ITK vector image of shape (x, y, z, 1, 3); got {shape}. "
-            "Pass a field of register_deformable, or a warp that ANTs wrote."
-        )
-    field = np.asarray(displacement_img.dataobj, dtype=np.float32)[:, :, :, 0]
-    return field * np.float32([-1, -1, 1])

@@ -227,12 +227,15 @@ def target_grid(
 def coverage_mask(
     img4d: Nifti1Image, target_img: Nifti1Image, matrices: ArrayLike | None = None
 ) -> Nifti1Image:
-    """Mark the target voxels that lie inside the field of view of all volumes.
+    """Mark the target voxels that were measured in all volumes.
+
+    A target voxel was measured in a volume if its centre lies inside the volume's field of view
+    and the nearest voxel there is finite.
 
     Parameters
     ----------
     img4d : 3-D or 4-D image
-        Gives the field of view; its values are not read.
+        Any numeric type. Voxels that are not finite (NaN or infinite) count as not measured.
     target_img : 3-D or 4-D image
         Only its first three dimensions and its affine are used.
     matrices : (T, 4, 4) or (4, 4) array, optional
@@ -241,7 +244,18 @@ def coverage_mask(
     Returns
     -------
     3-D image
-        uint8, 1 where `resample_series` interpolates every volume, 0 where it fills in any.
+        uint8, 1 where every volume was measured, 0 where `resample_series` fills any in or reads
+        a voxel that is not finite as 0. One volume without a finite voxel leaves none.
+
+    Raises
+    ------
+    ValueError
+        If ``matrices`` are not one, or one a volume, finite, invertible affine matrices.
+
+    Notes
+    -----
+    Interpolation of order 1 and more still mixes some of those 0 into the measured voxels beside
+    them, up to a source voxel away.
 
     Examples
     --------
@@ -252,12 +266,17 @@ def coverage_mask(
     [1.0, 1.0, 1.0, 0.0]
     """
     composed = _index_matrices(img4d, target_img, np.eye(4) if matrices is None else matrices)
-    if img4d.ndim == 4:
-        composed = _one_each(composed, img4d.shape[3])
+    n_timepoints = img4d.shape[3] if img4d.ndim == 4 else 1
+    composed = _one_each(composed, n_timepoints)
     shape = target_img.shape[:3]
     covered = np.ones(shape, dtype=bool)
     for each in np.unique(composed, axis=0):
         covered &= inside(each, shape, img4d.shape[:3])
+    for volume in range(n_timepoints):
+        finite = np.isfinite(np.asarray(img4d.dataobj[..., volume] if img4d.ndim == 4
+                                        else img4d.dataobj))  # fmt: skip
+        if not finite.all():
+            covered &= pull(finite.astype(np.uint8), composed[volume], shape, order=0) > 0
     return image_like(covered.astype(np.uint8), target_img)
 
 
