@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from brainnet import io
-from brainnet.workflows.engine import Outcome, run_all
+from brainnet.workflows.engine import Attempts, Outcome, run_all
 
 
 def work(label: str, deed: str, notify: object) -> Outcome:
@@ -45,3 +45,24 @@ def test_a_killed_worker_fails_its_own_participant_only(tmp_path: Path) -> None:
     assert [outcome.label for outcome in outcomes] == ["01", "02", "03", "04"]
     assert [len(outcome.failures) for outcome in outcomes] == [1, 0, 1, 0]
     assert "killed" in outcomes[0].failures[0]
+
+
+def test_the_last_failure_is_marked_until_it_is_mended(tmp_path: Path) -> None:
+    run_all(work, {"01": ("raise",)}, tmp_path / "logs")
+    assert "by zero" in (tmp_path / "logs" / "sub-01.failed").read_text()
+    run_all(work, {"01": ("well",)}, tmp_path / "logs")
+    assert not (tmp_path / "logs" / "sub-01.failed").exists()
+
+
+def test_failures_do_not_say_where_the_dataset_lies(tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        raise io.DataError(path, "is broken", "Copy it again")
+
+    attempt = Attempts("01", tmp_path / "logs", hide=(tmp_path / "bids",))
+    assert attempt(refuse, tmp_path / "bids" / "sub-01" / "x.nii.gz") is None
+    assert attempt.failures == ["sub-01/x.nii.gz: is broken. Copy it again."]
+
+
+def test_a_negative_number_of_workers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--nprocs.*-1"):
+        run_all(work, {"01": ("well",)}, tmp_path, n_procs=-1)
