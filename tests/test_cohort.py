@@ -220,8 +220,11 @@ def test_wrong_tables_and_folders_are_refused(out, atlas, tmp_path):
         cohort.gather(out, pd.DataFrame({"subject": ["01"], "stage": ["CN"]}), atlas=atlas)
     with pytest.raises(DataError, match="more than once: 01"):
         cohort.gather(out, people("01", "01"), atlas=atlas)
-    with pytest.raises(DataError, match="reserved names: region"):
-        cohort.gather(out, people("01", "02", region=["x", "y"]), atlas=atlas)
+    with (
+        pytest.warns(DataWarning),
+        pytest.raises(DataError, match="more than one column for participant_region"),
+    ):
+        cohort.gather(out, people("01", "02", region=1, participant_region=2), atlas=atlas)
     with pytest.raises(DataError, match="not a folder"):
         cohort.gather(tmp_path / "nothing", TWO, atlas=atlas)
     other = Atlas("Other", atlas.labels_img, atlas.regions, atlas.space)
@@ -315,3 +318,100 @@ def test_what_is_no_cohort_is_refused(tmp_path):
 
 def test_stages_are_in_the_order_of_the_disease():
     assert cohort.STAGES == ("CN", "SMC", "EMCI", "LMCI", "AD")
+
+
+def simulate(path, answer=True):
+    """Write the sidecar of a network that was made from simulated data."""
+    io.save_json({"Simulated": answer}, path.with_suffix(".json"))
+
+
+def test_simulated_networks_are_marked_and_said(out, atlas):
+    simulate(put(out, "02", "metabolic", network(8)))
+    simulate(put(out, "01", "metabolic", network(3)), answer=False)
+    with pytest.warns(DataWarning, match="metabolic networks of 1 of 2 subjects are SIMULATED"):
+        gathered = cohort.gather(out, TWO, atlas=atlas)
+    assert gathered.attrs["simulated"] == 1
+    assert gathered["simulated"].values.tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+def test_a_dataset_that_says_so_is_simulated_where_it_has_networks(out, atlas):
+    io.save_json({"Name": "simulated"}, out / "dataset_description.json")
+    gathered = cohort.gather(out, TWO, atlas=atlas)
+    assert gathered["simulated"].values.tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
+def test_a_measured_tracer_goes_before_a_simulated_one(out, atlas):
+    simulate(put(out, "01", "metabolic", network(3)))
+    put(out, "01", "metabolic", network(7), extra="trc-PIB")  # later by name
+    with pytest.warns(DataWarning, match="only what was measured is used"):
+        gathered = cohort.gather(out, TWO, atlas=atlas)
+    np.testing.assert_array_equal(gathered["edges"].sel(subject="01")[2], network(7))
+    assert gathered.attrs["simulated"] == 0
+
+
+def fail(out, subject, text):
+    return io.save_text(text, out / "logs" / f"sub-{subject}.failed")
+
+
+def test_who_failed_is_left_out_and_named(out, atlas):
+    fail(out, "02", "\nsub-02_bold.nii.gz: cut short\nmore\n")
+    with pytest.warns(DataWarning, match=r"1 participants failed.*sub-02 \(sub-02_bold.*short\)"):
+        gathered = cohort.gather(out, TWO, atlas=atlas)
+    assert gathered["subject"].values.tolist() == ["01"]
+    fail(out, "01", "no T1w")
+    with pytest.raises(DataError, match=r"2 participants failed, sub-01 since: no T1w.*Run the"):
+        cohort.gather(out, TWO, atlas=atlas)
+
+
+def test_sources_lists_every_file_that_is_read(out, atlas, monkeypatch):
+    anat = out / "sub-01/anat/sub-01_seg-Tiny_stat-jssimilarity_relmat.tsv"
+    put_regional(anat, "volume", "morph", value=1.0)
+    put_regional(anat, "coverage", "morph", coverage=1.0)
+    simulate(put(out, "02", "metabolic", network(8)))
+    fail(out, "03", "no T1w")
+    io.save_json({"Name": "x"}, out / "dataset_description.json")
+    seen = set()
+    for name in ("load_table", "load_matrix", "load_json"):
+        real = getattr(io, name)
+        monkeypatch.setattr(io, name, lambda p, _r=real, **k: (seen.add(p), _r(p, **k))[1])
+    with pytest.warns(DataWarning):
+        cohort.gather(out, TWO, atlas=atlas)
+    listed = cohort.sources(out, "Tiny").files
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == seen | {out / "logs" / "sub-03.failed"}
+    assert len(seen) == 6 + 1 + 2 + 1
+
+
+@pytest.mark.parametrize("name", ["x", "network", "hemisphere", "subject", "simulated", "values"])
+def test_columns_that_the_cohort_needs_are_renamed(out, atlas, tmp_path, name):
+    with pytest.warns(DataWarning, match=f"renamed: {name} to participant_{name}"):
+        gathered = cohort.gather(out, people("01", "02", **{name: ["p", "q"]}), atlas=atlas)
+    back = cohort.load(cohort.save(gathered, tmp_path / "cohort.nc"))
+    assert back[f"participant_{name}"].values.tolist() == ["p", "q"]
+    assert back["x"].values.tolist() == [-9, -5, 9, 5]
+
+
+STRANGE = {
+    "MMSE total": [29, 17], "a/b": [1.5, 2.5], "int": ["p", "q"], "1st": [1, 2],
+    "âge_年": [70, 80], "string2": ["u", "v"], "column_1": [5, 6],
+    "scanner": [2**40 + 1, 3], "uid": [2**62 + 1, 4],
+}  # fmt: skip
+
+
+def test_any_column_of_a_participants_table_survives_the_file(out, atlas, tmp_path):
+    table = people("01", "02", **STRANGE)
+    gathered = cohort.gather(out, table, atlas=atlas)
+    back = cohort.load(cohort.save(gathered, tmp_path / "cohort.nc"))
+    assert set(STRANGE) < set(back.coords)
+    assert set(back.data_vars) == {"edges", "coverage", "values", "simulated"}
+    for name, values in STRANGE.items():
+        assert cohort.words(back[name].values).tolist() == [str(each) for each in values], name
+    again = cohort.save(back, tmp_path / "again.nc").read_bytes()
+    assert cohort.save(cohort.load(tmp_path / "again.nc"), tmp_path / "c.nc").read_bytes() == again
+
+
+def test_words_survive_a_table(tmp_path):
+    for values in ([0, 1], [True, False], [0.5, 2.0], ["CN", "AD"], ["01", "1"], [1, None]):
+        said = cohort.words(pd.Series(values))
+        path = io.save_table(pd.DataFrame({"truth": said}), tmp_path / "t.tsv")
+        assert cohort.words(io.load_table(path)["truth"]).tolist() == said.tolist()

@@ -12,7 +12,13 @@ from sklearn import metrics
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from brainnet import evaluate
-from brainnet.evaluate import LeakError, assert_no_leak, compare, cross_validate_stages
+from brainnet.evaluate import (
+    LeakError,
+    assert_no_leak,
+    compare,
+    cross_validate_stages,
+    possible_splits,
+)
 from brainnet.evaluate.scores import METRICS, weighted_scores
 from brainnet.io import DataError, DataWarning
 from brainnet.models.linear import edge_logistic, majority
@@ -217,7 +223,7 @@ def test_a_split_that_shares_a_participant_is_an_error(monkeypatch):
     def leaky(labels, *_):
         yield 0, 0, np.arange(40), np.arange(39, 45)
 
-    monkeypatch.setattr(evaluate, "_folds", leaky)
+    monkeypatch.setattr(evaluate, "deal", leaky)
     with pytest.raises(LeakError, match="039"):
         cross_validate_stages(planted_cohort(), {"linear": edge_logistic()})
 
@@ -316,3 +322,26 @@ def test_evaluation_imports_no_torch():
     heavy = "{'torch', 'ants', 'nilearn'}"
     code = f"import sys, {rooms}; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("codes", [[0, 1, 2], [0.0, 1.0, 2.0], [10, 9, 100], ["0", "1", "2"]])
+def test_coded_targets_are_classes_in_order_of_size(codes):
+    coded = planted_cohort().assign_coords(dx=("subject", np.array(codes)[np.arange(45) % 3]))
+    result = cross_validate_stages(coded, {"linear": edge_logistic()}, target="dx")
+    assert result.stages == tuple(str(int(each)) for each in sorted(map(int, codes)))
+    assert set(result.predictions["truth"]) == set(result.stages)
+    assert _row(result.table, "linear")[1] > 0.7
+
+
+def test_splits_and_classes_are_checked_in_one_place():
+    assert possible_splits([1, 1, 0, 0, None], list("abcde"), 5) == 2
+    with pytest.raises(ValueError, match=r"2 classes with at least 2 .* 4 in all.*got AD 1, CN 1"):
+        possible_splits(["CN", "AD"], ["01", "02"], 5)
+    with pytest.raises(ValueError, match=r"at least 2 .*got none"):
+        possible_splits(["n/a"], ["01"], 5)
+    with pytest.raises(ValueError, match="n_splits must be at least 2"):
+        possible_splits(["CN", "AD"] * 5, range(10), 1)
+
+
+def test_a_leak_is_told_as_other_errors_are():
+    assert issubclass(LeakError, ValueError)

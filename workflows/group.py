@@ -1,16 +1,19 @@
 """The group level: participants' networks to one cohort, stages under cross-validation, a page."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from brainnet import cohort, io
 from brainnet.workflows import anatomical, group_page
+from brainnet.workflows.own_atlas import resolve
 from brainnet.workflows.settings import Settings
+from brainnet.workflows.step import sidecar_path
 from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
@@ -53,30 +56,62 @@ def run(
     Raises
     ------
     brainnet.io.DataError
-        If the table lacks the target, or there is no participant to gather.
+        If the table lacks the target, or the participant level has not run.
     ValueError
-        If a stage has fewer participants than two folds need. ``cohort.nc`` is kept.
+        If there are too few participants of a stage. Nothing has been written then.
     """
     out_dir, participants = Path(out_dir), Path(participants)
-    settings = settings or Settings()
     io.load_table(participants, required=("participant_id", target))
+    if not out_dir.is_dir():
+        raise io.DataError(out_dir, "is not a folder", "Run the participant level first")
+    settings = resolve(settings or Settings(), out_dir)
+    found = cohort.sources(out_dir, settings.atlas, session)
+    table, _ = cohort.participants_table(out_dir, participants, session)
+    assert table is not None  # a path was given
+    _check_classes(table, found, target, n_splits)
     steps = Steps(notify)
-    networks = sorted(out_dir.glob(f"sub-*/**/*_seg-{settings.atlas}_*relmat.tsv"))
     steps.run(
         "cohort",
         gather,
-        inputs={str(path.relative_to(out_dir)): path for path in networks}
+        inputs={path.relative_to(out_dir).as_posix(): path for path in found.files}
         | {"participants": participants}
         | settings.atlas_files(),
         outputs={"cohort": out_dir / "cohort.nc"},
         parameters={"atlas": settings.atlas, "session": session},
     )
-    names = io.load_table(participants)["participant_id"].str.removeprefix("sub-")
-    there = {path.relative_to(out_dir).parts[0] for path in networks}
-    absent = [name for name in names if f"sub-{name}" not in there]
     return stage(
-        out_dir, target=target, n_splits=n_splits, seed=settings.seed, steps=steps, absent=absent
+        out_dir,
+        target=cohort.column_name(target),
+        n_splits=n_splits,
+        seed=settings.seed,
+        steps=steps,
+        absent=_absent(table, found, session),
     )
+
+
+def _check_classes(table: pd.DataFrame, found: cohort.Sources, target: str, n_splits: int) -> None:
+    """Raise, before anything runs, where the participants with networks cannot be staged."""
+    from brainnet.evaluate import possible_splits
+
+    here = table[table.index.isin(list(found.networks))]
+    if here.empty:
+        raise ValueError(
+            f"none of the {len(found.networks)} participants with networks is in the participants "
+            f"table: they are {', '.join(list(found.networks)[:5])}, the table's "
+            f"{', '.join(list(table.index)[:5])}. Use one spelling."
+        )
+    possible_splits(here[target].to_numpy(), here.index.to_numpy(), n_splits)
+
+
+def _absent(table: pd.DataFrame, found: cohort.Sources, session: str | None) -> dict[str, str]:
+    """Say of each participant that is not in the cohort why."""
+    failed = {
+        label: f"failed at the participant level: {why}" for label, why in found.failed.items()
+    }
+    which = f" of session {session.removeprefix('ses-')}" if session else ""
+    why = f"no network{which}: the participant level did not finish, or was not run"
+    here = {*found.networks, *failed}
+    return failed | {str(label): why for label in table.index if label not in here}
 
 
 def stage(
@@ -86,11 +121,11 @@ def stage(
     n_splits: int,
     seed: int,
     steps: Steps,
-    absent: Sequence[str] = (),
+    absent: Mapping[str, str] | None = None,
 ) -> Path:
     """Stage the subjects of ``out_dir/cohort.nc`` and write the page; return its path.
 
-    ``absent`` names participants of the table that have no networks: the page lists them.
+    ``absent`` says of participants that are not in the cohort why: the page lists them.
     """
     files = {
         "cohort": out_dir / "cohort.nc",
@@ -98,21 +133,30 @@ def stage(
         "differences": out_dir / "group_differences.tsv",
         "predictions": out_dir / "group_predictions.tsv",
     }
-    parameters = {"target": target, "n_splits": n_splits}
     steps.run(
         "staging",
         evaluate,
         inputs={"cohort": files["cohort"]},
         outputs={name: path for name, path in files.items() if name != "cohort"},
-        parameters=parameters,
+        parameters={"target": target, "n_splits": n_splits},
         seed=seed,
     )
+    sidecar = io.load_json(sidecar_path(files["scores"]))
     steps.run(
         "group report",
         group_page.write,
         inputs=files,
         outputs={"page": out_dir / "group.html"},
-        parameters=parameters | {"absent": list(absent), "warnings": steps.warnings},
+        parameters={
+            "target": target,
+            "evaluation": {
+                "stages": sidecar["Stages"],
+                "folds": sidecar["Folds"],
+                "versions": sidecar["Brainnet"]["Versions"],
+            },
+            "absent": dict(absent or {}),
+            "warnings": steps.warnings,
+        },
         seed=seed,
     )
     return out_dir / "group.html"

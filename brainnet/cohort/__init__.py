@@ -4,6 +4,8 @@ What cannot be used as it stands is refused with the file's name; what is merely
 NaN, and what was chosen on the user's behalf is said in a warning.
 """
 
+import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -14,16 +16,25 @@ from numpy.typing import NDArray
 
 from brainnet import atlas as atlases
 from brainnet import io
-from brainnet.cohort.files import find, mean_network, mean_regional, participants_table, warn
-from brainnet.io import DataError
+from brainnet.cohort.files import Sources, sources
+from brainnet.cohort.netcdf import load, save
+from brainnet.cohort.tables import mean_network, mean_regional, participants_table, words
+from brainnet.io import DataError, DataWarning
 from brainnet.modalities import MODALITIES
 
-__all__ = ["STAGES", "gather", "load", "resolve_nan", "save"]
+__all__ = [
+    "STAGES", "Sources", "column_name", "gather", "load", "participants_table", "resolve_nan",
+    "save", "sources", "words",
+]  # fmt: skip
 
 STAGES = ("CN", "SMC", "EMCI", "LMCI", "AD")
 """From cognitively normal to Alzheimer's disease; scores that need an order use this one."""
 
 _REGION_COLUMNS = ("hemisphere", "network", "x", "y", "z")
+_OWN_NAMES = frozenset({
+    "subject", "modality", "region", "region_to", "edges", "coverage", "values", "simulated",
+    *_REGION_COLUMNS,
+})  # fmt: skip
 
 
 def gather(
@@ -38,7 +49,8 @@ def gather(
     Of several networks of one modality and session, runs of one task are averaged (functional:
     :math:`tanh` of the mean of Fisher's z, each run counting the same, an edge unmeasured in one
     run taken from the others); among several tasks ``rest``, and otherwise the first by name, is
-    taken, and the warning says so.
+    taken, and the warning says so. A measured scan goes before a simulated one. Whose last run
+    failed is left out: what stands in the folder may be of an earlier one.
 
     Parameters
     ----------
@@ -47,7 +59,8 @@ def gather(
     participants : DataFrame or path, optional
         Table with a column ``participant_id`` (``sub-01`` and ``01`` are the same) and one row a
         participant; default ``participants.tsv`` in `out_dir`, none if it is not there. Its
-        other columns become coordinates of ``subject``.
+        other columns become coordinates of ``subject``; one that bears a name of the dataset's
+        own, such as ``network``, is called ``participant_network`` (:func:`column_name`).
     atlas : str or Atlas
         Whose networks to take (``seg-<name>`` in file names).
     session : str, optional
@@ -61,34 +74,39 @@ def gather(
         ``region_to``. ``edges`` (subject, modality, region, region_to): correlation in -1..1 or
         similarity in 0..1, zero diagonal. ``coverage`` (subject, modality, region): measured
         share, 0..1. ``values`` likewise: grey-matter volume (ml), mean SUVR, NaN for functional.
-        All NaN where not measured. Attributes ``atlas``, ``space``, ``simulated`` (0 or 1) and
-        ``participants`` (name of the table).
+        All NaN where not measured. ``simulated`` (subject, modality): 1 where a network was made
+        from simulated data, as its sidecar or the description of the dataset says. Attributes
+        ``atlas``, ``space``, ``simulated`` (1 if any network is, else 0) and ``participants``
+        (name of the table).
 
     Raises
     ------
     DataError
         No networks of that atlas or session; a table whose regions are not the atlas's, in
-        order; a network that is not symmetric; a participants table without ``participant_id``,
-        with a participant twice, or with a column that bears a name of the dataset's own.
+        order; a network that is not symmetric; a participants table without ``participant_id``
+        or with a participant twice.
 
     Warns
     -----
     DataWarning
         Participants in the table without networks (left out) and the reverse (kept, columns
-        missing); a choice among sessions or tasks.
+        missing); participants that failed (left out); simulated networks among measured ones; a
+        choice among sessions, tasks or tracers; a column that is renamed.
     """
     out_dir = Path(out_dir)
     chosen = atlases.load(atlas) if isinstance(atlas, str) else atlas
     session = None if session is None else session.removeprefix("ses-")
-    found = find(out_dir, chosen.name, session)
+    found = sources(out_dir, chosen.name, session)
     table, source = participants_table(out_dir, participants, session)
-    _reconcile(sorted(found), table, source)
-    subjects = sorted(found)
+    wholly = _is_simulated(out_dir)
+    _tell(found, wholly)
+    _reconcile(found, table, source)
+    subjects = sorted(found.networks)
     shape = (len(subjects), len(MODALITIES), chosen.n_regions)
     edges, regional = np.full((*shape, chosen.n_regions), np.nan), np.full((2, *shape), np.nan)
     for row, subject in enumerate(subjects):
         for column, modality in enumerate(MODALITIES):
-            paths = found[subject].get(modality, [])
+            paths = found.networks[subject].get(modality, [])
             if paths:
                 edges[row, column] = mean_network(paths, chosen.names)
                 regional[:, row, column] = mean_regional(paths, modality, chosen.names)
@@ -98,12 +116,13 @@ def gather(
             "edges": ((*region, "region_to"), edges),
             "coverage": (region, regional[0]),
             "values": (region, regional[1]),
+            "simulated": (region[:2], _simulated(found, subjects, wholly)),
         },
         coords=_coordinates(subjects, chosen),
         attrs={
             "atlas": chosen.name,
             "space": chosen.space,
-            "simulated": int(_is_simulated(out_dir)),
+            "simulated": int(wholly or bool(found.simulated)),
             "participants": source,
         },
     )
@@ -173,75 +192,72 @@ def resolve_nan(
     return kept.assign_attrs(nan_policy=policy)
 
 
-def save(dataset: xr.Dataset, path: Path | str) -> Path:
-    """Write a cohort as a netCDF-3 file; the same cohort gives the same bytes.
+def column_name(name: str) -> str:
+    """Return what a column of the participants table is called in a cohort.
 
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        As :func:`gather` returns it. Text with missing entries is written with ``n/a``, truth
-        values as 0 and 1.
-    path : path
-        A ``.nc`` file, which any netCDF or xarray installation reads.
-
-    Returns
-    -------
-    Path
-        `path`.
+    Examples
+    --------
+    >>> column_name("stage"), column_name("network")
+    ('stage', 'participant_network')
     """
-    plain = dataset.copy()
-    for name, each in dataset.variables.items():
-        if each.dtype.kind in "OUT":
-            words = np.where(pd.isna(each.values), "n/a", each.values.astype(object)).astype(str)
-            plain[name] = (each.dims, words)
-        elif each.dtype.kind == "b":
-            plain[name] = (each.dims, each.values.astype(np.int32))
-    plain.attrs = {
-        key: int(value) if isinstance(value, bool) else value
-        for key, value in sorted(dataset.attrs.items(), key=str)
-    }
-    return io.save_bytes(bytes(plain.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), path)
+    return f"participant_{name}" if name in _OWN_NAMES else name
 
 
-def load(path: Path | str) -> xr.Dataset:
-    """Return a cohort as :func:`save` wrote it, in memory, after checking the whole of it.
-
-    Raises
-    ------
-    DataError
-        No such file, not netCDF, cut short, or not a cohort.
-    """
-    path = Path(path)
-    remedy = "Gather the cohort again"
-    if not path.is_file():
-        raise DataError(path, "there is no such file", remedy)
-    try:
-        with xr.open_dataset(path, engine="scipy") as opened:
-            dataset = opened.load()
-    except Exception as error:
-        raise DataError(path, f"is not a whole netCDF file ({error})", remedy) from error
-    if "edges" not in dataset or "modality" not in dataset.coords:
-        raise DataError(path, "holds no cohort (no 'edges' by 'modality')", remedy)
-    return dataset
+def _warn(text: str) -> None:
+    """Warn whoever called the public function."""
+    warnings.warn(text, DataWarning, stacklevel=4)
 
 
-def _reconcile(subjects: list[str], table: pd.DataFrame | None, source: str) -> None:
+def _tell(found: Sources, wholly: bool) -> None:
+    """Warn of what was chosen, of who failed, and of simulated networks among measured ones."""
+    for note in found.notes:
+        _warn(note)
+    if found.failed:
+        reasons = "; ".join(f"sub-{label} ({why})" for label, why in found.failed.items())
+        _warn(
+            f"{len(found.failed)} participants failed at the participant level and are left out, "
+            f"for their networks may be of an earlier run: {reasons}. Mend what failed and run "
+            "the participant level for them again."
+        )
+    if wholly:
+        return
+    measured = Counter(modality for chosen in found.networks.values() for modality in chosen)
+    counts = Counter(modality for _, modality in found.simulated)
+    for modality, count in sorted(counts.items()):
+        _warn(
+            f"the {modality} networks of {count} of {measured[modality]} subjects are SIMULATED, "
+            "not measured: no result that uses them says anything of these people. Measure "
+            f"{modality} data, or run the participant level without simulation in a new folder."
+        )
+
+
+def _simulated(found: Sources, subjects: list[str], wholly: bool) -> NDArray[np.int8]:
+    """Return (subject, modality): 1 where there is a network and it is simulated."""
+    flags = np.zeros((len(subjects), len(MODALITIES)), dtype=np.int8)
+    for row, subject in enumerate(subjects):
+        for column, modality in enumerate(MODALITIES):
+            there = modality in found.networks[subject]
+            flags[row, column] = there and (wholly or (subject, modality) in found.simulated)
+    return flags
+
+
+def _reconcile(found: Sources, table: pd.DataFrame | None, source: str) -> None:
     """Warn of participants that stand on one side only."""
     if table is None:
-        warn(
+        _warn(
             f"there is no {source}: subjects have networks but no columns such as stage. "
             "Pass the participants table."
         )
         return
-    without = sorted(set(table.index) - set(subjects))
-    unknown = sorted(set(subjects) - set(table.index))
+    without = sorted(set(table.index) - set(found.networks) - set(found.failed))
+    unknown = sorted(set(found.networks) - set(table.index))
     if without:
-        warn(
+        _warn(
             f"{source}: {len(without)} participants have no networks and are left out: "
             f"{', '.join(without)}. Run the participant workflow for them."
         )
     if unknown:
-        warn(
+        _warn(
             f"{source}: {len(unknown)} subjects with networks are not in the table, so their "
             f"columns are missing: {', '.join(unknown)}. Add their rows."
         )
@@ -263,25 +279,30 @@ def _coordinates(subjects: list[str], atlas: atlases.Atlas) -> dict[str, object]
 def _with_columns(dataset: xr.Dataset, table: pd.DataFrame, source: str) -> xr.Dataset:
     """Add the table's columns as coordinates of the subjects."""
     rows = table.reindex(dataset["subject"].values).drop(columns="participant_id")
-    clash = sorted(set(map(str, dataset.variables)) & set(map(str, rows.columns)))
-    if clash:
-        raise DataError(
-            source, f"has columns with reserved names: {', '.join(clash)}", "Rename them"
+    renamed = {name: column_name(str(name)) for name in rows.columns}
+    changed = [f"{old} to {new}" for old, new in renamed.items() if old != new]
+    if changed:
+        _warn(
+            f"{source}: the cohort needs some of its columns' names for itself, so these are "
+            f"renamed: {', '.join(changed)}. Rename them in the table to choose."
         )
+    twice = sorted(name for name, count in Counter(renamed.values()).items() if count > 1)
+    if twice:
+        raise DataError(source, f"has more than one column for {', '.join(twice)}", "Rename one")
     return dataset.assign_coords(
-        {str(name): ("subject", _plain(rows[name])) for name in rows.columns}
+        {name: ("subject", _plain(rows[old])) for old, name in renamed.items()}
     )
 
 
 def _plain(column: pd.Series) -> NDArray:
     """Return numbers as float, whole numbers as int, anything else as text (missing: n/a)."""
     if pd.api.types.is_bool_dtype(column):
-        return column.to_numpy(dtype=np.int64)
+        return words(column)
     if pd.api.types.is_integer_dtype(column) and not column.hasnans:
         return column.to_numpy(dtype=np.int64)
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.array(["n/a" if pd.isna(each) else str(each) for each in column], dtype=str)
+    return words(column)
 
 
 def _is_simulated(out_dir: Path) -> bool:

@@ -1,60 +1,119 @@
-"""Which files of a derivatives folder make up a cohort, and what stands in them."""
+"""Which files of a derivatives folder make up a cohort, and which of them are simulated."""
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from brainnet import io
 from brainnet.bids.names import parse
-from brainnet.io import DataError, DataWarning
+from brainnet.io import DataError
 from brainnet.modalities import MODALITIES
 
 _NETWORK = {"timeseries": "pearsoncorrelation", "samples": "jssimilarity"}  # `stat`, by kind
 _VALUES = {"morphological": "volume", "metabolic": "mean"}  # `stat` of the regional value
-_FISHER_LIMIT = 1 - 1e-7
-_TOLERANCE = 1e-5  # of symmetry; a table may hold fewer digits than float64
+_RUN_FIRST = "Run the participant level first"
+
+_BySubject = dict[str, dict[str, list[Path]]]  # and modality
 
 
-def warn(text: str) -> None:
-    """Warn whoever called the public function."""
-    warnings.warn(text, DataWarning, stacklevel=4)
+@dataclass(frozen=True)
+class Sources:
+    """What of a derivatives dataset makes up a cohort.
+
+    Attributes
+    ----------
+    networks : dict of str to dict of str to list of Path
+        Network files by subject and modality; several where runs are averaged.
+    simulated : frozenset of (str, str)
+        Subject and modality whose network says ``"Simulated": true`` in its sidecar.
+    failed : dict of str to str
+        Subjects whose last run at the participant level failed, and why (one line). What stands
+        in their folders may be of an earlier run, so they are in no network above.
+    notes : tuple of str
+        What was chosen among sessions, tasks, tracers; for the user.
+    files : tuple of Path
+        Every file that the choice and the numbers depend on, save the participants table.
+    """
+
+    networks: _BySubject
+    simulated: frozenset[tuple[str, str]]
+    failed: dict[str, str]
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
-def find(out_dir: Path, atlas_name: str, session: str | None) -> dict[str, dict[str, list[Path]]]:
-    """Return the network files to use, by subject and modality."""
+def sources(out_dir: Path | str, atlas: str, session: str | None = None) -> Sources:
+    """List what :func:`brainnet.cohort.gather` reads.
+
+    Parameters
+    ----------
+    out_dir : path
+        Top of the derivatives dataset.
+    atlas : str
+        Name of the atlas, ``seg-<name>`` in file names.
+    session : str, optional
+        Session label, with or without ``ses-``; by default each participant's first by name.
+
+    Returns
+    -------
+    Sources
+        Of several tasks ``rest``, else the first by name; a measured scan before a simulated one.
+
+    Raises
+    ------
+    DataError
+        No such folder, or no network of that atlas and session of anybody whose run went well.
+    """
+    out_dir = Path(out_dir)
+    session = None if session is None else session.removeprefix("ses-")
     if not out_dir.is_dir():
-        raise DataError(out_dir, "is not a folder", "Run the participant workflow first")
-    found = {}
+        raise DataError(out_dir, "is not a folder", _RUN_FIRST)
+    logs = sorted(out_dir.glob("logs/sub-*.failed"))
+    failed = {path.stem.removeprefix("sub-"): _first_line(path) for path in logs}
+    networks: _BySubject = {}
+    notes: list[str] = []
+    files = [path for path in (out_dir / "dataset_description.json",) if path.exists()] + logs
     for folder in sorted(each for each in out_dir.glob("sub-*") if each.is_dir()):
-        sessions = _sessions(folder, atlas_name)
-        if session is None and len(sessions) > 1:
-            warn(
-                f"{folder.name} has networks of sessions {', '.join(sessions)}: {min(sessions)} "
-                "is used, the others are not. Pass session to choose."
-            )
+        label = folder.name.removeprefix("sub-")
+        sessions = {} if label in failed else _sessions(folder, atlas)
         wanted = min(sessions, default="") if session is None else session
         if wanted in sessions:
-            found[folder.name.removeprefix("sub-")] = {
-                modality: _choose(paths, modality, folder.name)
+            notes += _other_sessions(folder.name, sessions) if session is None else []
+            networks[label] = {
+                modality: _choose(paths, modality, folder.name, notes)
                 for modality, paths in sessions[wanted].items()
             }
-    if not found:
-        which = f"atlas {atlas_name!r}" + (f" and session {session!r}" if session else "")
-        raise DataError(
-            out_dir,
-            f"holds no network (sub-*/*/*_relmat.tsv) of {which}",
-            "Run the participant workflow with that atlas, or name the one it ran with",
-        )
-    return found
+            files += _depends_on(sessions, networks[label])
+    if not networks:
+        raise _nothing(out_dir, atlas, session, failed)
+    simulated = frozenset(
+        (label, modality)
+        for label, chosen in networks.items()
+        for modality, paths in chosen.items()
+        if any(map(is_simulated, paths))
+    )
+    return Sources(networks, simulated, failed, tuple(notes), tuple(files))
 
 
-def _sessions(folder: Path, atlas_name: str) -> dict[str, dict[str, list[Path]]]:
+def _first_line(path: Path) -> str:
+    """Return why a participant failed, on one line."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    return next(filter(None, lines), "no reason was recorded")
+
+
+def _nothing(out_dir: Path, atlas: str, session: str | None, failed: dict[str, str]) -> DataError:
+    """Return the error for a dataset without a single network to use."""
+    which = f"atlas {atlas!r}" + (f" and session {session!r}" if session else "")
+    problem = f"holds no network (sub-*/*/*_relmat.tsv) of {which}"
+    if failed:
+        label, reason = next(iter(failed.items()))
+        problem += f"; {len(failed)} participants failed, sub-{label} since: {reason}"
+    return DataError(out_dir, problem, f"{_RUN_FIRST}, or name the atlas and session it ran with")
+
+
+def _sessions(folder: Path, atlas: str) -> _BySubject:
     """Return one participant's network files, by session ('' for none) and modality."""
-    sessions: dict[str, dict[str, list[Path]]] = {}
+    sessions: _BySubject = {}
     for name, modality in MODALITIES.items():
         for pattern in (
             f"{modality.datatype}/*_relmat.tsv",
@@ -63,26 +122,42 @@ def _sessions(folder: Path, atlas_name: str) -> dict[str, dict[str, list[Path]]]
             for path in sorted(folder.glob(pattern)):
                 entities, _ = parse(path.stem)
                 kind = (entities.get("seg"), entities.get("stat"))
-                if kind == (atlas_name, _NETWORK[modality.kind]):
+                if kind == (atlas, _NETWORK[modality.kind]):
                     ours = sessions.setdefault(entities.get("ses", ""), {})
                     ours.setdefault(name, []).append(path)
     return dict(sorted(sessions.items()))
 
 
-def _choose(paths: list[Path], modality: str, who: str) -> list[Path]:
+def _other_sessions(who: str, sessions: _BySubject) -> list[str]:
+    if len(sessions) < 2:
+        return []
+    names = ", ".join(name or "none" for name in sessions)
+    return [
+        f"{who} has networks of sessions {names}: {min(sessions) or 'none'} is used, the others "
+        "are not. Pass session to choose."
+    ]
+
+
+def _choose(paths: list[Path], modality: str, who: str, notes: list[str]) -> list[Path]:
     """Return the runs of one task (functional), or the first network (all others)."""
-    if len(paths) == 1:
-        return paths
-    if MODALITIES[modality].kind != "timeseries":
-        warn(
-            f"{who} has {len(paths)} {modality} networks: {paths[0].name} is used, the others are "
-            "not. Remove what should not count."
+    measured = [path for path in paths if not is_simulated(path)]
+    if measured and len(measured) < len(paths):
+        notes.append(
+            f"{who} has measured and simulated {modality} networks: only what was measured is "
+            "used. Remove the simulated ones to silence this."
         )
+    paths = measured or paths
+    if MODALITIES[modality].kind != "timeseries":
+        if len(paths) > 1:
+            notes.append(
+                f"{who} has {len(paths)} {modality} networks: {paths[0].name} is used, the "
+                "others are not. Remove what should not count."
+            )
         return paths[:1]
     tasks = sorted({task_of(path) for path in paths})
     task = "rest" if "rest" in tasks else tasks[0]
     if len(tasks) > 1:
-        warn(
+        notes.append(
             f"{who} has {modality} networks of tasks {', '.join(tasks)}: {task} is used, the "
             "others are not, since tasks change connectivity. Remove what should not count."
         )
@@ -94,58 +169,29 @@ def task_of(path: Path) -> str:
     return parse(path.stem)[0].get("task", "")
 
 
-def mean_network(paths: Sequence[Path], names: list[str]) -> NDArray[np.float64]:
-    """Return the (n_regions, n_regions) network of one scan, or the mean in z of several."""
-    if len(paths) == 1:
-        return _network(paths[0], names)
-    networks = np.stack([_network(path, names) for path in paths])
-    fisher = np.arctanh(np.clip(networks, -_FISHER_LIMIT, _FISHER_LIMIT))
-    mean: NDArray[np.float64] = np.tanh(_mean_of_measured(fisher))
-    return mean
+def is_simulated(network: Path) -> bool:
+    """Say whether a network's sidecar says that it was made from simulated data."""
+    sidecar = network.with_suffix(".json")
+    return sidecar.exists() and bool(io.load_json(sidecar).get("Simulated", False))
 
 
-def _network(path: Path, names: list[str]) -> NDArray[np.float64]:
-    """Read one network and check it against the atlas."""
-    frame = io.load_matrix(path)
-    _check_regions([str(each) for each in frame.index], names, path)
-    network = frame.to_numpy(dtype=np.float64, copy=True)
-    if not np.allclose(network, network.T, atol=_TOLERANCE, rtol=0, equal_nan=True):
-        row, column = np.argwhere(~np.isclose(network, network.T, atol=_TOLERANCE, equal_nan=True))[
-            0
-        ]
-        raise DataError(
-            path,
-            f"is not symmetric: {names[row]} to {names[column]} is {network[row, column]:g}, "
-            f"back it is {network[column, row]:g}",
-            "Make it again with the participant workflow",
-        )
-    measured = ~np.isnan(network).all(axis=0)
-    np.fill_diagonal(network, np.where(measured, 0.0, np.nan))
-    return network
+def _depends_on(sessions: _BySubject, chosen: dict[str, list[Path]]) -> Iterator[Path]:
+    """Yield one participant's files: all candidates, their sidecars, the chosen ones' tables."""
+    for candidates in sessions.values():
+        for path in (each for paths in candidates.values() for each in paths):
+            yield path
+            if path.with_suffix(".json").exists():
+                yield path.with_suffix(".json")
+    for modality, paths in chosen.items():
+        for path in paths:
+            yield from regional_tables(path, modality).values()
 
 
-def mean_regional(paths: Sequence[Path], modality: str, names: list[str]) -> NDArray[np.float64]:
-    """Return (2, n_regions) coverage and value beside the networks, averaged over runs."""
-    return _mean_of_measured(np.stack([_regional(path, modality, names) for path in paths]))
-
-
-def _regional(path: Path, modality: str, names: list[str]) -> NDArray[np.float64]:
-    """Read coverage and value of one scan; NaN where there is no table of it."""
-    found = np.full((2, len(names)), np.nan)
-    for row, stat in enumerate(("coverage", _VALUES.get(modality))):
-        table = _beside(path, stat) if stat else None
-        if table is not None:
-            frame = io.load_table(table, required=("name",))
-            _check_regions(frame["name"].astype(str).tolist(), names, table)
-            wanted = ("coverage",) if stat == "coverage" else ("value", "volume")
-            column = next((each for each in wanted if each in frame), None)
-            if column is None:
-                have = ", ".join(map(str, frame.columns))
-                raise DataError(
-                    table, f"has no column {wanted[0]!r}; it has {have}", "Make it again"
-                )
-            found[row] = pd.to_numeric(frame[column]).to_numpy(dtype=np.float64)
-    return found
+def regional_tables(network: Path, modality: str) -> dict[str, Path]:
+    """Return the tables of ``coverage`` and ``value`` of a network's scan, where there are."""
+    stats = {"coverage": "coverage", "value": _VALUES.get(modality)}
+    found = {name: _beside(network, stat) for name, stat in stats.items() if stat}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def _beside(network: Path, stat: str) -> Path | None:
@@ -161,65 +207,3 @@ def _scan_entities(path: Path) -> dict[str, str]:
     """Return the entities that tell scans and atlases apart, not the tables of one scan."""
     entities, _ = parse(path.stem)
     return {key: value for key, value in entities.items() if key not in ("stat", "desc")}
-
-
-def _check_regions(have: list[str], want: list[str], path: Path) -> None:
-    """Raise where a file's regions are not the atlas's, in order."""
-    if have == want:
-        return
-    missing, extra = [n for n in want if n not in have], [n for n in have if n not in want]
-    if missing or extra:
-        problem = (
-            f"has {len(have)} regions where the atlas has {len(want)}: missing "
-            f"{_some(missing)}; not in the atlas {_some(extra)}"
-        )
-    else:
-        first = next(i for i, (a, b) in enumerate(zip(have, want, strict=False)) if a != b)
-        problem = (
-            f"has the atlas's regions in another order: number {first + 1} is {have[first]!r} "
-            f"where the atlas has {want[first]!r}"
-        )
-    raise DataError(path, problem, "Run the participant workflow again with this atlas")
-
-
-def _some(names: list[str]) -> str:
-    """Name the first five."""
-    shown = ", ".join(names[:5]) or "none"
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _mean_of_measured(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the first axis without NaN; NaN where nothing was measured."""
-    measured = ~np.isnan(values)
-    count = measured.sum(axis=0)
-    total = np.where(measured, values, 0.0).sum(axis=0)
-    mean: NDArray[np.float64] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return mean
-
-
-def participants_table(
-    out_dir: Path, participants: pd.DataFrame | Path | str | None, session: str | None
-) -> tuple[pd.DataFrame | None, str]:
-    """Return the table indexed by subject label, and what to call it in messages."""
-    if participants is None and not (out_dir / "participants.tsv").exists():
-        return None, "participants.tsv"
-    if isinstance(participants, pd.DataFrame):
-        source, table = Path("participants table"), participants.copy()
-    else:
-        source = out_dir / "participants.tsv" if participants is None else Path(participants)
-        table = io.load_table(source)
-    if "participant_id" not in table.columns:
-        have = ", ".join(map(str, table.columns))
-        raise DataError(source, f"has no column 'participant_id'; it has {have}", "Add it")
-    if session is not None and "session_id" in table.columns:
-        of_session = table["session_id"].astype(str).str.removeprefix("ses-") == session
-        table = table[of_session]
-    labels = table["participant_id"].astype(str).str.removeprefix("sub-")
-    twice = sorted(set(labels[labels.duplicated()]))
-    if twice:
-        raise DataError(
-            source,
-            f"lists participants more than once: {_some(twice)}",
-            "Keep one row each, or give a column session_id and pass session",
-        )
-    return table.assign(participant_id="sub-" + labels).set_index(labels.to_numpy()), source.name

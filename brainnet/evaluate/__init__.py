@@ -6,7 +6,7 @@ from the same source? Everything that is learned is learned again in each fold.
 
 import hashlib
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,11 +15,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.validation import has_fit_parameter
 from tqdm import tqdm
 
-from brainnet.cohort import STAGES
+from brainnet.cohort import STAGES, column_name, words
+from brainnet.evaluate.folds import deal, fewer_splits, possible_splits, some
 from brainnet.evaluate.scores import METRICS, weighted_scores
 from brainnet.io import DataError, DataWarning
 
@@ -30,12 +30,13 @@ __all__ = [
     "assert_no_leak",
     "compare",
     "cross_validate_stages",
+    "possible_splits",
 ]
 
 N_BOOTSTRAP = 1000
 
 
-class LeakError(RuntimeError):
+class LeakError(ValueError):
     """A subject stands on both sides of a split, or twice in the cohort under two names."""
 
 
@@ -95,7 +96,7 @@ def assert_no_leak(train_ids: Iterable[Hashable], test_ids: Iterable[Hashable]) 
     shared = sorted(map(str, set(train_ids) & set(test_ids)))
     if shared:
         raise LeakError(
-            f"train and test must share no participant; both hold {_some(shared)}. "
+            f"train and test must share no participant; both hold {some(shared)}. "
             "Split by participant, not by scan."
         )
 
@@ -131,7 +132,9 @@ def cross_validate_stages(
         With one called ``"linear"``, ``differences`` compares the others with it, else with the
         first.
     target : str
-        Coordinate to predict. Subjects without a value are left out, with a warning.
+        Coordinate to predict, a column of the participants table. Its values are classes, and
+        text from here on: 0 and 1 give the stages ``"0"`` and ``"1"``. Subjects without a value
+        are left out, with a warning.
     n_splits, n_repeats : int
         Folds, and how often to deal them anew.
     seed : int
@@ -155,16 +158,16 @@ def cross_validate_stages(
     Varoquaux (2018), NeuroImage 180:68 (what cross-validation's error bars leave out).
     """
     cohort = _labelled(dataset, target)
-    labels = cohort[target].values.astype(str)
+    labels = words(cohort[column_name(target)].values)
     stages = _order(labels)
     groups = _participants(cohort)
-    n_splits = _possible_splits(labels, groups, n_splits)
+    n_splits = fewer_splits(labels, groups, n_splits)
     networks = np.asarray(cohort["edges"].values, dtype=np.float64)
     subjects = cohort["subject"].values.astype(str)
     _refuse_twins(networks, groups)
     jobs = [
         (name, repeat, fold, train, test)
-        for repeat, fold, train, test in _folds(labels, groups, n_splits, n_repeats, seed)
+        for repeat, fold, train, test in deal(labels, groups, n_splits, n_repeats, seed)
         for name in estimators
     ]
     parts = []
@@ -223,6 +226,7 @@ def compare(evaluation: Evaluation, *, baseline: str, seed: int = 0) -> pd.DataF
 def _labelled(dataset: xr.Dataset, target: str) -> xr.Dataset:
     """Return the subjects that have a value of the target."""
     source = str(dataset.attrs.get("participants", "participants.tsv"))
+    target = column_name(target)
     known = [str(name) for name, each in dataset.coords.items() if each.dims == ("subject",)]
     if target not in known:
         raise DataError(
@@ -230,13 +234,12 @@ def _labelled(dataset: xr.Dataset, target: str) -> xr.Dataset:
             f"has no column {target!r}; the cohort's columns are {', '.join(known)}",
             "Name one of them as the target, or add the column",
         )
-    values = dataset[target].values
-    missing = pd.isna(values) | np.isin(values.astype(str), ["", "n/a", "nan"])
+    missing = words(dataset[target].values) == "n/a"
     if missing.any():
         left_out = dataset["subject"].values[missing].astype(str).tolist()
         warnings.warn(
             f"{source}: {missing.sum()} subjects have no {target} and are left out of the "
-            f"evaluation: {_some(left_out)}. Fill in the column to use them.",
+            f"evaluation: {some(left_out)}. Fill in the column to use them.",
             DataWarning,
             stacklevel=3,
         )
@@ -244,11 +247,16 @@ def _labelled(dataset: xr.Dataset, target: str) -> xr.Dataset:
 
 
 def _order(labels: NDArray[np.str_]) -> tuple[str, ...]:
-    """Return the classes, stages from healthy to ill, others by name."""
-    present = sorted(set(labels.tolist()))
-    if set(present) <= set(STAGES):
-        return tuple(sorted(present, key=STAGES.index))
-    return tuple(present)
+    """Return the classes: stages from healthy to ill, numbers by size, others by name."""
+    present = set(labels.tolist())
+    return tuple(sorted(present, key=STAGES.index if present <= set(STAGES) else _rank))
+
+
+def _rank(label: str) -> tuple[float, str]:
+    try:
+        return float(label), label
+    except ValueError:
+        return np.inf, label
 
 
 def _participants(cohort: xr.Dataset) -> NDArray[np.str_]:
@@ -267,46 +275,11 @@ def _refuse_twins(networks: NDArray[np.float64], groups: NDArray[np.str_]) -> No
         other = seen.setdefault(hashlib.sha256(network.tobytes()).digest(), name)
         if other != name:
             raise LeakError(
-                f"participants {other} and {name} have identical networks, so a model could be "
-                "tested on what it was trained on. Remove the copy, or give both one "
-                "participant_id."
+                f"participants {other} and {name} have identical networks, as if one person's "
+                "scans stood under two names: a model could be tested on what it was trained on, "
+                "and its score would mean nothing. Remove the copy from the participants table "
+                "and the results, or give both rows one participant_id."
             )
-
-
-def _possible_splits(labels: NDArray, groups: NDArray, n_splits: int) -> int:
-    """Return the number of folds that the smallest class allows."""
-    if n_splits < 2:
-        raise ValueError(f"n_splits must be at least 2; got {n_splits}.")
-    members = {each: np.unique(groups[labels == each]).size for each in np.unique(labels).tolist()}
-    counts = ", ".join(f"{stage} {count}" for stage, count in members.items())
-    if len(members) < 2 or min(members.values()) < 2:
-        raise ValueError(
-            "staging needs at least two classes with at least 2 participants each (one to train "
-            f"on, one to test on; 10 or more for a score that means something); got {counts or 0}"
-            ". Add participants, or merge or leave out the small classes."
-        )
-    possible = min(n_splits, *members.values())
-    if possible < n_splits:
-        warnings.warn(
-            f"the smallest class has {possible} participants ({counts}): {possible} folds are "
-            f"made instead of {n_splits}, and intervals will be wide. Add participants.",
-            UserWarning,
-            stacklevel=3,
-        )
-    return possible
-
-
-def _folds(
-    labels: NDArray, groups: NDArray, n_splits: int, n_repeats: int, seed: int
-) -> Iterator[tuple[int, int, NDArray[np.intp], NDArray[np.intp]]]:
-    """Deal participants into stratified folds, anew for each repeat."""
-    alone = np.unique(groups).size == groups.size
-    kind = StratifiedKFold if alone else StratifiedGroupKFold
-    together = None if alone else groups
-    for repeat in range(n_repeats):
-        splitter = kind(n_splits, shuffle=True, random_state=seed + repeat)
-        for fold, (train, test) in enumerate(splitter.split(labels, labels, together)):
-            yield repeat, fold, train, test
 
 
 def _fit(estimator: Classifier, networks: NDArray, labels: NDArray, groups: NDArray) -> Any:
@@ -382,8 +355,3 @@ def _minus(draws: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Return each other estimator's draws minus the baseline's on the same resamples."""
     others = [key for key in draws.columns if key[0] != baseline]
     return pd.DataFrame({key: draws[key] - draws[(baseline, key[1])] for key in others})
-
-
-def _some(names: list[str]) -> str:
-    """Name the first ten."""
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
