@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
 
 from brainnet import atlas as atlases
 from brainnet import io
@@ -123,20 +124,29 @@ def _regions(paths: Paths, settings: Settings, steps: Steps) -> None:
         "atlas to native space",
         carry_atlas,
         inputs={"from_mni": paths["from_mni"]} | settings.atlas_files(),
-        outputs={"dseg": paths["dseg"], "reference": paths["reference"]},
-        parameters={"atlas": settings.atlas, "reference_region": settings.reference_region},
+        outputs={"dseg": paths["dseg"]},
+        parameters={"atlas": settings.atlas},
+    )
+    steps.run(
+        "reference region to native space",
+        carry_reference,
+        inputs={"from_mni": paths["from_mni"]},
+        outputs={"reference": paths["reference"]},
+        parameters={"reference_region": settings.reference_region},
     )
     steps.run(
         "regional volumes",
         measure_volumes,
-        inputs={name: paths[name] for name in ("GM", "mask", "dseg")} | settings.atlas_files(),
+        inputs={name: paths[name] for name in ("GM", "mask", "dseg", "to_mni")}
+        | settings.atlas_files(),
         outputs={"volumes": paths["volumes"]},
         parameters={"atlas": settings.atlas},
     )
     steps.run(
         "morphological network",
         morphological_network,
-        inputs={"modulated": paths["modulated"]} | settings.atlas_files(),
+        inputs={name: paths[name] for name in ("modulated", "mask", "to_mni")}
+        | settings.atlas_files(),
         outputs={"network": paths["network"], "coverage": paths["coverage"]},
         parameters={"atlas": settings.atlas, "smoothing_fwhm": SMOOTHING_FWHM},
     )
@@ -144,10 +154,10 @@ def _regions(paths: Paths, settings: Settings, steps: Steps) -> None:
 
 def find_brain(inputs: Paths, outputs: Paths, *, skull_strip: str) -> dict[str, Any]:
     """Mask the brain, or take the image's own support where it is already stripped."""
-    img = io.load_img(inputs["t1w"], ndim=3)
+    img = _load_t1w(inputs["t1w"])
     stripped = skull_strip == "skip" or (skull_strip == "auto" and mask.is_skull_stripped(img))
     if stripped:
-        mask_img = mask.support_mask(img)
+        mask_img = _support(img, inputs["t1w"])
         warnings.warn(
             "The T1w image was taken as already skull-stripped, so no brain extraction was run. "
             "If it still has a skull, run with --skull-strip force.",
@@ -162,9 +172,39 @@ def find_brain(inputs: Paths, outputs: Paths, *, skull_strip: str) -> dict[str, 
     return {"mask": {"Type": "Brain", "Method": method, "VolumeMillilitres": volume / 1000}}
 
 
+def _load_t1w(path: Path) -> Nifti1Image:
+    """Load the T1w image with 0 where it is not finite, as around a brain that SPM cut out."""
+    img = io.load_img(path, ndim=3)
+    data = np.asanyarray(img.dataobj)
+    finite = np.isfinite(data)
+    if finite.all():
+        return img
+    warnings.warn(
+        f"{path.name}: {1 - finite.mean():.1%} of the voxels are not finite and were taken as "
+        "background (0). If they lie within the brain, what is measured there is wrong: export "
+        "the image again.",
+        io.DataWarning,
+        stacklevel=3,
+    )
+    return Nifti1Image(np.where(finite, data, 0).astype(np.float32), img.affine, img.header)
+
+
+def _support(img: Nifti1Image, path: Path) -> Nifti1Image:
+    """Mask what differs from the background, or say that the image is a whole head."""
+    try:
+        return mask.support_mask(img)
+    except ValueError as error:
+        raise io.DataError(
+            path,
+            "is not skull-stripped, though --skull-strip skip says so: there is no constant "
+            "background around the brain",
+            "Run with --skull-strip force",
+        ) from error
+
+
 def correct_bias(inputs: Paths, outputs: Paths) -> None:
     """Divide the N4 bias field out of the image."""
-    img = io.load_img(inputs["t1w"], ndim=3)
+    img = _load_t1w(inputs["t1w"])
     mask_img = io.load_img(inputs["mask"], ndim=3)
     io.save_img(intensity.correct_bias(img, mask_img), outputs["t1w"])
 
@@ -197,27 +237,90 @@ def modulate(inputs: Paths, outputs: Paths) -> None:
     io.save_img(coarse, outputs["modulated"])
 
 
-def carry_atlas(inputs: Paths, outputs: Paths, *, atlas: str, reference_region: str) -> None:
-    """Pull the atlas and the PET reference region into native space by nearest neighbour."""
-    inverse_img = io.load_img(inputs["from_mni"], ndim=5)
-    labels_img = load_atlas(atlas, inputs).labels_img
+def carry_atlas(inputs: Paths, outputs: Paths, *, atlas: str) -> None:
+    """Pull the atlas into native space by nearest neighbour."""
+    _carry_labels(load_atlas(atlas, inputs).labels_img, inputs["from_mni"], outputs["dseg"])
+
+
+def carry_reference(inputs: Paths, outputs: Paths, *, reference_region: str) -> None:
+    """Pull the PET reference region into native space by nearest neighbour."""
     reference_img = atlases.reference_mask(reference_region)
-    for source, key in ((labels_img, "dseg"), (reference_img, "reference")):
-        native = register.apply_displacement(source, inverse_img, order=0)
-        io.save_img(Nifti1Image(native.get_fdata().astype(np.int32), native.affine), outputs[key])
+    _carry_labels(reference_img, inputs["from_mni"], outputs["reference"])
+
+
+def _carry_labels(labels_img: Nifti1Image, from_mni: Path, output: Path) -> None:
+    field_img = io.load_img(from_mni, ndim=5)
+    native = register.apply_displacement(labels_img, field_img, order=0)
+    io.save_img(Nifti1Image(native.get_fdata().astype(np.int32), native.affine), output)
 
 
 def measure_volumes(inputs: Paths, outputs: Paths, *, atlas: str) -> None:
-    """Sum grey-matter probability over each region."""
+    """Sum grey-matter probability over each region that the image shows half of or more."""
     regions = load_atlas(atlas, inputs)
-    labels_img = io.load_img(inputs["dseg"])
-    grey_img = io.load_img(inputs["GM"])
+    labels_img = io.load_img(inputs["dseg"], ndim=3)
+    grey_img = io.load_img(inputs["GM"], ndim=3)
     volumes = extract.region_volumes(grey_img, labels_img, regions.indices)
-    _, coverage = extract.region_values(
-        grey_img, labels_img, regions.indices, mask_img=io.load_img(inputs["mask"])
+    coverage = region_coverage(regions, io.load_img(inputs["to_mni"], ndim=5), grey_img)
+    volumes[coverage < extract.MIN_COVERAGE] = np.nan
+    _, in_brain = extract.region_values(
+        grey_img, labels_img, regions.indices, mask_img=io.load_img(inputs["mask"], ndim=3)
     )
+    _warn_incomplete(regions, coverage, in_brain)
     table = pd.DataFrame({"name": regions.names, "value": volumes, "coverage": coverage})
     io.save_table(table, outputs["volumes"])
+
+
+def region_coverage(
+    regions: atlases.Atlas, to_mni_img: Nifti1Image, t1w_img: Nifti1Image
+) -> NDArray[np.float64]:
+    """Return the share of each region that lies inside the T1w image's field of view.
+
+    Parameters
+    ----------
+    regions : brainnet.atlas.Atlas
+        Its labels, on their own grid in MNI space, are what a whole region is.
+    to_mni_img : 5-D image
+        The displacement field on the MNI grid that pulls the T1w image there.
+    t1w_img : 3-D image
+        Any image on the grid of the T1w image; its values are not read.
+
+    Returns
+    -------
+    (n_regions,) array
+        In 0..1. Counted in MNI space, where the T1w image's grid does not cut the atlas.
+    """
+    seen_img = _seen(to_mni_img, t1w_img, regions.labels_img)
+    _, coverage = extract.region_values(
+        seen_img, regions.labels_img, regions.indices, mask_img=seen_img
+    )
+    return coverage
+
+
+def _seen(to_mni_img: Nifti1Image, t1w_img: Nifti1Image, grid_img: Nifti1Image) -> Nifti1Image:
+    """Mark the voxels of a grid in MNI space that the T1w image's field of view holds."""
+    everywhere = Nifti1Image(np.ones(t1w_img.shape, np.uint8), t1w_img.affine)
+    seen_img = register.apply_displacement(everywhere, to_mni_img, order=0)
+    return resample.resample_labels(seen_img, grid_img)
+
+
+def _warn_incomplete(
+    regions: atlases.Atlas, coverage: NDArray[np.float64], in_brain: NDArray[np.float64]
+) -> None:
+    """Name the regions that the field of view or the brain mask cuts by more than half."""
+    cut = coverage < extract.MIN_COVERAGE
+    outside = ~cut & (in_brain < extract.MIN_COVERAGE)
+    for which, text in (
+        (cut, "lie outside the T1w image's field of view by more than half and are NaN"),
+        (outside, "lie outside the brain mask by more than half, so that their volumes are too "
+         "small; look at the mask"),
+    ):  # fmt: skip
+        names = [name for name, is_one in zip(regions.names, which, strict=True) if is_one]
+        if names:
+            warnings.warn(
+                f"{len(names)} of {regions.n_regions} regions {text}: {', '.join(names)}.",
+                io.DataWarning,
+                stacklevel=3,
+            )
 
 
 def morphological_network(
@@ -227,9 +330,12 @@ def morphological_network(
     from nilearn.image import smooth_img
 
     regions = load_atlas(atlas, inputs)
-    modulated_img = smooth_img(io.load_img(inputs["modulated"]), smoothing_fwhm)
+    modulated_img = smooth_img(io.load_img(inputs["modulated"], ndim=3), smoothing_fwhm)
     labels_img = resample.resample_labels(regions.labels_img, modulated_img)
-    networks.similarity(modulated_img, labels_img, regions, outputs)
+    seen_img = _seen(
+        io.load_img(inputs["to_mni"], ndim=5), io.load_img(inputs["mask"], ndim=3), modulated_img
+    )
+    networks.similarity(modulated_img, labels_img, regions, outputs, mask_img=seen_img)
 
 
 def load_atlas(atlas: str, inputs: Paths) -> atlases.Atlas:

@@ -33,9 +33,10 @@ def run(
     scan: Scan, anatomy: Paths, out_dir: Path, settings: Settings, steps: Steps
 ) -> dict[str, Path]:
     """Process one BOLD run against its anatomy; return the paths of what was made, by name."""
+    t_r = _repetition_time(scan)
     paths = _paths(scan, out_dir, settings.atlas)
     _align(scan, paths, anatomy, settings, steps)
-    _extract(scan, paths, anatomy, settings, steps)
+    _extract(t_r, paths, anatomy, settings, steps)
     return paths
 
 
@@ -80,7 +81,7 @@ def _align(scan: Scan, paths: Paths, anatomy: Paths, settings: Settings, steps: 
     )
 
 
-def _extract(scan: Scan, paths: Paths, anatomy: Paths, settings: Settings, steps: Steps) -> None:
+def _extract(t_r: float, paths: Paths, anatomy: Paths, settings: Settings, steps: Steps) -> None:
     steps.run(
         "confounds",
         tabulate_confounds,
@@ -105,7 +106,7 @@ def _extract(scan: Scan, paths: Paths, anatomy: Paths, settings: Settings, steps
         }
         | settings.atlas_files(),
         outputs={"timeseries": paths["timeseries"], "coverage": paths["coverage"]},
-        parameters={"atlas": settings.atlas, "t_r": _repetition_time(scan)},
+        parameters={"atlas": settings.atlas, "t_r": t_r},
     )
     steps.run(
         "functional network",
@@ -163,13 +164,20 @@ def _warn(message: str) -> None:
 def resample_once(inputs: Paths, outputs: Paths) -> None:
     """Carry every volume to T1w space in one cubic interpolation; mark what was measured."""
     bold_img = io.load_img(inputs["bold"], ndim=4)
-    mask_img = io.load_img(inputs["mask"])
+    mask_img = io.load_img(inputs["mask"], ndim=3)
     voxel_size = float(np.prod(bold_img.header.get_zooms()[:3])) ** (1 / 3)
     grid = resample.target_grid(mask_img, voxel_size, crop_to_mask=mask_img)
     matrices = load_matrices(inputs["motion"]) @ load_matrices(inputs["to_t1w"])[0]
-    io.save_img(resample.resample_series(bold_img, grid, matrices), outputs["bold"])
     measured = resample.coverage_mask(bold_img, grid, matrices).get_fdata() > 0
     brain = resample.resample_labels(mask_img, grid).get_fdata() > 0
+    if not (measured & brain).any():
+        raise io.DataError(
+            inputs["bold"],
+            "measured no voxel of the brain in every volume",
+            "Remove volumes without finite voxels; look at the field of view, the head motion and "
+            "the registration to the T1w image",
+        )
+    io.save_img(resample.resample_series(bold_img, grid, matrices), outputs["bold"])
     io.save_img(Nifti1Image((measured & brain).astype(np.uint8), grid.affine), outputs["mask"])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
 
 from brainnet import io
 from brainnet.bids import Scan, derivative_path
@@ -31,25 +32,30 @@ def run(
 ) -> dict[str, Path]:
     """Process one PET image against its anatomy; return the paths of what was made, by name."""
     paths = _paths(scan, out_dir, settings.atlas)
+    simulated = bool(scan.metadata.get("Simulated", False))
     steps.run(
         "static PET",
         average_frames,
         inputs={"pet": scan.path},
         outputs={"reference": paths["reference"]},
-        parameters={"frame_duration": scan.metadata.get("FrameDuration")},
+        parameters={
+            "frame_duration": scan.metadata.get("FrameDuration"),
+            "simulated": simulated,
+        },
     )
     coregister(paths["reference"], paths["to_t1w"], anatomy, settings, steps, name="PET to T1w")
     steps.run(
         "SUVR",
         compute_suvr,
         inputs={
+            "scan": scan.path,
             "pet": paths["reference"],
             "to_t1w": paths["to_t1w"],
             "mask": anatomy["mask"],
             "reference": anatomy["reference"],
         },
         outputs={"suvr": paths["suvr"], "mask": paths["mask"]},
-        parameters={"reference_region": settings.reference_region},
+        parameters={"reference_region": settings.reference_region, "simulated": simulated},
     )
     steps.run(
         "metabolic network",
@@ -61,7 +67,7 @@ def run(
         }
         | settings.atlas_files(),
         outputs={name: paths[name] for name in ("values", "samples", "network", "coverage")},
-        parameters={"atlas": settings.atlas},
+        parameters={"atlas": settings.atlas, "simulated": simulated},
     )
     return paths
 
@@ -85,9 +91,9 @@ def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
 
 
 def average_frames(
-    inputs: Paths, outputs: Paths, *, frame_duration: list[float] | None
-) -> dict[str, Any]:
-    """Average the frames, weighted by their durations, to one static image."""
+    inputs: Paths, outputs: Paths, *, frame_duration: list[float] | None, simulated: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Average the frames, weighted by their durations, to one static image; 0 if not finite."""
     img = io.load_img(inputs["pet"], ndim=(3, 4))
     data = img.get_fdata(dtype=np.float32)
     n_frames = 1 if data.ndim == 3 else data.shape[3]
@@ -100,8 +106,14 @@ def average_frames(
             io.DataWarning,
             stacklevel=2,
         )
+    data = np.where(np.isfinite(data), data, 0)
     io.save_img(Nifti1Image(data, img.affine), outputs["reference"])
-    return {"reference": {"NumberOfFrames": n_frames}}
+    return {"reference": {"NumberOfFrames": n_frames} | _mark(simulated)}
+
+
+def _mark(simulated: bool) -> dict[str, bool]:
+    """Return the metadata that every output of a simulated scan carries."""
+    return {"Simulated": True} if simulated else {}
 
 
 def _durations(frame_duration: list[float] | None, n_frames: int, path: Path) -> list[float]:
@@ -114,31 +126,65 @@ def _durations(frame_duration: list[float] | None, n_frames: int, path: Path) ->
     return frame_duration
 
 
-def compute_suvr(inputs: Paths, outputs: Paths, *, reference_region: str) -> dict[str, Any]:
-    """Carry PET to T1w space and divide by the mean of the reference region."""
-    pet_img = io.load_img(inputs["pet"])
-    mask_img = io.load_img(inputs["mask"])
+def compute_suvr(
+    inputs: Paths, outputs: Paths, *, reference_region: str, simulated: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Carry PET to T1w space and divide by the mean of the reference region.
+
+    Voxels that ``scan``, the image as acquired, did not measure take no part in that mean; they
+    are 0 in the SUVR image and in its mask.
+    """
+    mask_img = io.load_img(inputs["mask"], ndim=3)
     grid = resample.target_grid(mask_img, VOXEL_SIZE, crop_to_mask=mask_img)
     matrix = load_matrices(inputs["to_t1w"])[0]
-    moved = resample.resample(pet_img, grid, matrix, order=3)
-    measured = resample.coverage_mask(pet_img, grid, matrix[None]).get_fdata() > 0
-    reference_img = resample.resample_labels(io.load_img(inputs["reference"]), grid)
-    suvr_img, mean = uptake.suvr(moved, reference_img)
-    io.save_img(suvr_img, outputs["suvr"])
+    scan_img = io.load_img(inputs["scan"], ndim=(3, 4))
+    measured = resample.coverage_mask(scan_img, grid, matrix).get_fdata() > 0
+    moved = resample.resample(io.load_img(inputs["pet"], ndim=3), grid, matrix, order=3)
+    ratio, mean = _ratio(
+        np.where(measured, moved.get_fdata(dtype=np.float32), np.nan),
+        resample.resample_labels(io.load_img(inputs["reference"], ndim=3), grid),
+        inputs["scan"],
+        reference_region,
+    )
+    io.save_img(Nifti1Image(np.where(measured, ratio, 0), grid.affine), outputs["suvr"])
     brain = resample.resample_labels(mask_img, grid).get_fdata() > 0
     io.save_img(Nifti1Image((brain & measured).astype(np.uint8), grid.affine), outputs["mask"])
-    return {"suvr": {"ReferenceRegion": reference_region, "ReferenceMean": mean, "Units": "SUVR"}}
+    facts = {"ReferenceRegion": reference_region, "ReferenceMean": mean, "Units": "SUVR"}
+    return {"suvr": facts | _mark(simulated), "mask": _mark(simulated)}
 
 
-def metabolic_network(inputs: Paths, outputs: Paths, *, atlas: str) -> None:
+def _ratio(
+    uptake_data: NDArray[np.float32], reference_img: Nifti1Image, path: Path, reference_region: str
+) -> tuple[NDArray[np.float32], float]:
+    """Return SUVR and the mean of the reference region, or say why the scan gives none."""
+    try:
+        img, mean = uptake.suvr(Nifti1Image(uptake_data, reference_img.affine), reference_img)
+    except ValueError as error:
+        values = uptake_data[np.asarray(reference_img.dataobj) > 0]
+        found = values[np.isfinite(values)]
+        mean = float(found.mean()) if found.size else 0.0
+        raise io.DataError(
+            path,
+            f"has no usable reference region {reference_region}: {found.size} of its "
+            f"{values.size} voxels were measured, with mean {mean:.4g}",
+            "Half of the region must be measured, with a positive mean: look at the field of view "
+            "and the registration, or name another region with --reference-region",
+        ) from error
+    return img.get_fdata(dtype=np.float32), mean
+
+
+def metabolic_network(
+    inputs: Paths, outputs: Paths, *, atlas: str, simulated: bool = False
+) -> dict[str, dict[str, Any]]:
     """Take each region's mean and distribution of SUVR; compare the distributions."""
     regions = load_atlas(atlas, inputs)
-    suvr_img = io.load_img(inputs["suvr"])
-    mask_img = io.load_img(inputs["mask"])
-    labels_img = resample.resample_labels(io.load_img(inputs["dseg"]), suvr_img)
+    suvr_img = io.load_img(inputs["suvr"], ndim=3)
+    mask_img = io.load_img(inputs["mask"], ndim=3)
+    labels_img = resample.resample_labels(io.load_img(inputs["dseg"], ndim=3), suvr_img)
     values, coverage = extract.region_values(
         suvr_img, labels_img, regions.indices, mask_img=mask_img
     )
     table = pd.DataFrame({"name": regions.names, "value": values, "coverage": coverage})
     io.save_table(table, outputs["values"])
     networks.similarity(suvr_img, labels_img, regions, outputs, mask_img=mask_img)
+    return {key: _mark(simulated) for key in outputs}

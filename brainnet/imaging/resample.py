@@ -254,8 +254,7 @@ def coverage_mask(
 
     Notes
     -----
-    Interpolation of order 1 and more still mixes some of those 0 into the measured voxels beside
-    them, up to a source voxel away.
+    Interpolation of order 1 and more still mixes some of those 0 into measured voxels beside them.
 
     Examples
     --------
@@ -273,8 +272,8 @@ def coverage_mask(
     for each in np.unique(composed, axis=0):
         covered &= inside(each, shape, img4d.shape[:3])
     for volume in range(n_timepoints):
-        finite = np.isfinite(np.asarray(img4d.dataobj[..., volume] if img4d.ndim == 4
-                                        else img4d.dataobj))  # fmt: skip
+        source = img4d.dataobj[..., volume] if img4d.ndim == 4 else img4d.dataobj
+        finite = np.isfinite(np.asarray(source))
         if not finite.all():
             covered &= pull(finite.astype(np.uint8), composed[volume], shape, order=0) > 0
     return image_like(covered.astype(np.uint8), target_img)

@@ -163,6 +163,21 @@ def test_coverage_needs_all_volumes() -> None:
     np.testing.assert_array_equal((values > 0).all(axis=-1), expected)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_coverage_needs_finite_voxels(bad: float) -> None:
+    data = np.ones((10, 10, 10, 2), np.float32)
+    data[4, 5, 6, 1] = bad  # shown by the second volume, which has moved by 2 voxels
+    img4d = Nifti1Image(data, np.eye(4))
+    matrices = matrices_from_parameters([[0, 0, 0, 0, 0, 0], [2.3, 0, 0, 0, 0, 0]])
+    expected = np.ones((10, 10, 10))
+    expected[8:] = 0  # index + 2.3 is past the outer face at 9.5
+    expected[2, 5, 6] = 0
+    np.testing.assert_array_equal(coverage_mask(img4d, img4d, matrices).get_fdata(), expected)
+    single = coverage_mask(img4d.slicer[..., 1], img4d, matrices[1]).get_fdata()
+    np.testing.assert_array_equal(single, expected)
+    assert coverage_mask(img4d.slicer[..., 0], img4d).get_fdata().all()
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint8, np.float32, bool])
 def test_labels_stay_labels(dtype: Any) -> None:
     rng = np.random.default_rng(0)
