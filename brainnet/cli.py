@@ -165,6 +165,7 @@ def _group(options: argparse.Namespace) -> int:
         session=options.session_label,
         settings=_settings(options),
         n_splits=options.n_splits,
+        notify=lambda step: print(f"group level: {step}", file=sys.stderr),
     )
     print(f"group: {page}")
     return 0

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# As in every worker: one thread, and the same bytes. ITK reads it once, when it is first loaded.
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

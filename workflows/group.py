@@ -27,7 +27,7 @@ def run(
     settings: Settings | None = None,
     session: str | None = None,
     n_splits: int = 5,
-    notify: Callable[[str], None] = print,
+    notify: Callable[[str], None] = str,
 ) -> Path:
     """Gather what the participant level made and stage the participants.
 
@@ -46,7 +46,7 @@ def run(
     n_splits : int
         Folds of the cross-validation.
     notify : callable
-        Told the name of each step.
+        Told the name of each step; by default nobody is.
 
     Returns
     -------

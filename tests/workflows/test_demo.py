@@ -122,7 +122,7 @@ def _copy(demo_dir: Path, folder: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(
     "damage, word",
-    [("half", "gzip"), ("zeros", "constant"), ("nan", "finite"), ("empty", "empty")],
+    [("half", "gzip"), ("zeros", "every voxel is 0"), ("nan", "finite"), ("empty", "empty")],
 )
 def test_a_broken_participant_does_not_stop_the_others(
     demo_dir: Path, tmp_path: Path, damage: str, word: str
