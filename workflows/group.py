@@ -27,7 +27,7 @@ def run(
     settings: Settings | None = None,
     session: str | None = None,
     n_splits: int = 5,
-    notify: Callable[[str], None] = str,
+    notify: Callable[[str], None] | None = None,
 ) -> Path:
     """Gather what the participant level made and stage the participants.
 
@@ -69,7 +69,7 @@ def run(
     table, _ = cohort.participants_table(out_dir, participants, session)
     assert table is not None  # a path was given
     _check_classes(table, found, target, n_splits)
-    steps = Steps(notify)
+    steps = Steps(notify or (lambda _step: None))
     steps.run(
         "cohort",
         gather,

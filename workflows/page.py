@@ -209,8 +209,8 @@ class _Page:
         table = Table(
             "Grey-matter volume of each region",
             volumes.rename(columns={"name": "region", "value": "volume (ml)"}),
-            "Sum of grey-matter probability in native space; coverage is the share of the "
-            "region inside the brain mask.",
+            "Sum of grey-matter probability inside the carried label, in native space; coverage is "
+            "the share of the region in the scan's field of view.",
         )
         return figs, [table]
 
