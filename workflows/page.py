@@ -27,6 +27,8 @@ EDGES = {
     "functional": "Pearson correlation of cleaned regional time series",
     "metabolic": "similarity of SUVR distributions (1 - Jensen-Shannon distance)",
 }
+#: edges drawn on the brain: this share, and no more than one can see
+DRAWN_DENSITY, DRAWN_EDGES = 0.05, 200
 TITLES = {"morphological": "Structure", "functional": "Function", "metabolic": "Metabolism"}
 
 
@@ -279,14 +281,18 @@ class _Page:
     def _network(self, key: str, modality: str) -> list[Figure]:
         weights = io.load_matrix(self.path(key, "network"))
         coords = self.atlas.regions[["x", "y", "z"]].to_numpy(np.float64)
+        pairs = len(weights) * (len(weights) - 1) / 2
+        density = min(DRAWN_DENSITY, DRAWN_EDGES / pairs)
         return [
             Figure(
                 figures.matrix_plot(weights, groups=self.groups(), label=modality),
                 f"Edges: {EDGES[modality]}. Hatched regions were not measured.",
             ),
             Figure(
-                figures.brain_network(weights, coords, groups=list(self.atlas.regions["kind"])),
-                "The strongest 5 % of edges; a node's size is its strength.",
+                figures.brain_network(
+                    weights, coords, groups=list(self.atlas.regions["kind"]), density=density
+                ),
+                "The strongest edges; a node's size is its strength.",
             ),
         ]
 

@@ -187,7 +187,7 @@ def _network_legend(
 ) -> None:
     """Write what is drawn, and the colour of each group."""
     x = 0.988
-    entries = [(f"strongest {100 * density:g} %: {plural(len(edges), 'edge')}", MUTED)]
+    entries = [(f"strongest {100 * density:.2g} %: {plural(len(edges), 'edge')}", MUTED)]
     if any(weight < 0 for _, _, weight in edges):
         entries.append(("\u2014 negative", _NEGATIVE))
     if groups is not None:
