@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-slow install lint types-farm clean
+.PHONY: demo test test-slow install lint linked-tree clean
 
 install: $(VENV)/.installed
 
@@ -18,18 +18,18 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/brainnet demo $(DEMO)
 
-# brainnet.workflows and brainnet.atlases stand outside brainnet/: static tools read this farm of links.
-types-farm:
-	@mkdir -p .farm/brainnet
-	@find .farm/brainnet -maxdepth 1 -type l -delete
-	@cd .farm/brainnet && for each in ../../brainnet/*; do ln -sfn $$each .; done
-	@cd .farm/brainnet && ln -sfn ../../workflows workflows && ln -sfn ../../atlases atlases
+# brainnet.workflows and brainnet.atlases stand outside brainnet/: static tools read this tree of links.
+linked-tree:
+	@mkdir -p .linked/brainnet
+	@find .linked/brainnet -maxdepth 1 -type l -delete
+	@cd .linked/brainnet && for each in ../../brainnet/*; do ln -sfn $$each .; done
+	@cd .linked/brainnet && ln -sfn ../../workflows workflows && ln -sfn ../../atlases atlases
 
-lint: install types-farm
+lint: install linked-tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	cd .farm && ../$(BIN)/mypy --config-file ../pyproject.toml -p brainnet
-	cd .farm && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
+	cd .linked && ../$(BIN)/mypy --config-file ../pyproject.toml -p brainnet
+	cd .linked && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
 
 test: demo lint
 	BRAINNET_DEMO=$(DEMO) $(BIN)/python -m pytest -m "not slow"
@@ -38,4 +38,4 @@ test-slow: install
 	$(BIN)/python -m pytest -m slow
 
 clean:
-	rm -rf $(VENV) .farm $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) .linked $(DEMO) build dist *.egg-info
