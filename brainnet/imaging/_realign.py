@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from brainnet.imaging.intensity import otsu_threshold
+
 Array = NDArray[np.float64]
 
 _FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
@@ -114,7 +116,7 @@ def fit(volume: Array, target: Target, start: Array, n_iterations: int) -> Pose 
 def head_mask(volume: Array, zooms: Array) -> NDArray[np.bool_]:
     """Find the head: smoothed above Otsu's threshold, largest part, filled, 1 voxel of rim."""
     smooth = ndimage.gaussian_filter(volume, 4.0 * _FWHM_TO_SIGMA / zooms)
-    parts, n_parts = ndimage.label(smooth > _otsu(smooth))
+    parts, n_parts = ndimage.label(smooth > otsu_threshold(smooth))
     largest = 1 + int(np.argmax(np.bincount(parts.ravel(), minlength=n_parts + 1)[1:]))
     filled = ndimage.binary_fill_holes(parts == largest)
     head: NDArray[np.bool_] = ndimage.binary_dilation(filled, iterations=1)
@@ -151,19 +153,6 @@ def _polynomials(points: Array, degree: int) -> Array:
         for axes in combinations_with_replacement(range(3), total)
     ]
     return np.stack(powers, axis=1)
-
-
-def _otsu(values: Array) -> float:
-    """Return the threshold that separates two classes with the greatest variance between."""
-    top = float(np.percentile(values, 99.5))
-    counts, edges = np.histogram(np.clip(values, None, top), bins=256)
-    middles = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)[:-1]
-    above = counts.sum() - below
-    sums = np.cumsum(counts * middles)
-    mean_below = sums[:-1] / np.maximum(below, 1)
-    mean_above = (sums[-1] - sums[:-1]) / np.maximum(above, 1)
-    return float(edges[1 + np.argmax(below * above * (mean_above - mean_below) ** 2)])
 
 
 def _within(index: NDArray[Any], shape: tuple[int, ...], margin: Array) -> NDArray[np.bool_]:

@@ -74,12 +74,12 @@ def otsu_threshold(data: NDArray[Any]) -> float:
     low, high = np.percentile(data, (0.1, 99.9))
     counts, edges = np.histogram(np.clip(data, low, high), bins=256)
     centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
+    below = np.cumsum(counts)[:-1]
+    above = counts.sum() - below
     total = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (total / below - (total[-1] - total) / above) ** 2
-    return float(edges[1 + int(np.nanargmax(between[:-1]))])
+    mean_below = total[:-1] / np.maximum(below, 1)
+    mean_above = (total[-1] - total[:-1]) / np.maximum(above, 1)
+    return float(edges[1 + np.argmax(below * above * (mean_above - mean_below) ** 2)])
 
 
 def _bias_field(
