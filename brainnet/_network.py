@@ -14,7 +14,12 @@ SYMMETRY_TOLERANCE = 1e-10
 
 
 def check_weights(
-    weights: ArrayLike, *, name: str = "weights", signed: bool = False, nan_regions: bool = False
+    weights: ArrayLike,
+    *,
+    name: str = "weights",
+    signed: bool = False,
+    directed: bool = False,
+    nan_regions: bool = False,
 ) -> NDArray[np.float64]:
     """Return networks as exactly symmetric float64 arrays, or say what is wrong with them.
 
@@ -26,6 +31,8 @@ def check_weights(
         The argument's name in the error messages.
     signed : bool, optional
         Accept negative weights.
+    directed : bool, optional
+        Accept networks that are not symmetric, and leave them so.
     nan_regions : bool, optional
         Accept unmeasured regions, whose whole row and column is NaN.
 
@@ -54,19 +61,24 @@ def check_weights(
     measured = _check_finite(array, name, nan_regions)
     checked = np.where(measured[..., :, None] & measured[..., None, :], array, 0.0)
     _check_diagonal(checked, name)
-    _check_symmetry(checked, name)
+    if not directed:
+        _check_symmetry(checked, name)
     if not signed and checked.min() < 0:
         raise ValueError(
             f"{name} must be non-negative; got minimum {checked.min():.6g}. "
             "Use connectome.threshold.positive(weights) first."
         )
-    symmetric: NDArray[np.float64] = (checked + np.swapaxes(checked, -1, -2)) / 2
+    symmetric: NDArray[np.float64] = checked
+    if not directed:
+        symmetric = (checked + np.swapaxes(checked, -1, -2)) / 2
     symmetric[~measured] = np.nan
     np.swapaxes(symmetric, -1, -2)[~measured] = np.nan
     return symmetric
 
 
-def check_adjacency(adjacency: ArrayLike, *, name: str = "adjacency") -> NDArray[np.float64]:
+def check_adjacency(
+    adjacency: ArrayLike, *, name: str = "adjacency", directed: bool = False
+) -> NDArray[np.float64]:
     """Return boolean networks as 0.0 and 1.0, or say what is wrong with them.
 
     Parameters
@@ -75,6 +87,8 @@ def check_adjacency(adjacency: ArrayLike, *, name: str = "adjacency") -> NDArray
         Boolean, or holding only 0 and 1. Symmetric, zero diagonal.
     name : str, optional
         The argument's name in the error messages.
+    directed : bool, optional
+        Accept networks that are not symmetric.
 
     Returns
     -------
@@ -93,7 +107,7 @@ def check_adjacency(adjacency: ArrayLike, *, name: str = "adjacency") -> NDArray
     array([[0., 1.],
            [1., 0.]])
     """
-    checked = check_weights(adjacency, name=name, signed=True)
+    checked = check_weights(adjacency, name=name, signed=True, directed=directed)
     other = (checked != 0) & (checked != 1)
     if other.any():
         raise ValueError(
@@ -220,8 +234,8 @@ def _check_symmetry(array: NDArray[np.float64], name: str) -> None:
     if difference > SYMMETRY_TOLERANCE * float(np.abs(array).max()):
         raise ValueError(
             f"{name} must be symmetric; got a largest difference of {difference:.6g} from its "
-            "transpose. Average it with its transpose, or check how it was built: directed "
-            "networks are not measured here."
+            "transpose. Average it with its transpose, check how it was built, or use a function "
+            "for directed networks."
         )
 
 
