@@ -176,20 +176,75 @@ def strongest_edges(weights: NDArray[np.float64], density: float) -> NDArray[np.
             f"density must be above 0 and at most 1; got {density}. "
             "Pass the share of edges to keep, for example 0.15 for 15 %."
         )
+    return keep_strongest(weights, edge_ranks(weights), density)
+
+
+def edge_ranks(weights: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return the place of each edge among those of its network, from 0 for the strongest.
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        As ``check_weights`` returns it; unmeasured regions are NaN.
+
+    Returns
+    -------
+    (..., n_regions, n_regions) array
+        Symmetric. Among equal weights the edge earlier in row-major order of the upper triangle
+        comes first; the edges of unmeasured regions and the diagonal come last.
+
+    Examples
+    --------
+    >>> edge_ranks(np.array([[0, 0.5, 0.2], [0.5, 0, 0.9], [0.2, 0.9, 0]]))
+    array([[3, 1, 2],
+           [1, 3, 0],
+           [2, 0, 3]], dtype=int32)
+    """
     rows, columns = np.triu_indices(weights.shape[-1], k=1)
-    edges = weights[..., rows, columns].reshape(-1, len(rows))
-    n_measured = measured_regions(weights).sum(axis=-1).reshape(-1)
-    n_wanted = np.round(density * n_measured * (n_measured - 1) / 2).astype(int)
-    n_kept = np.minimum(n_wanted, (edges > 0).sum(axis=-1))
+    edges = weights[..., rows, columns]
     order = np.argsort(-edges, axis=-1, kind="stable")  # NaN last
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.broadcast_to(np.arange(len(rows)), order.shape), axis=-1)
-    _warn_too_few(n_wanted, n_kept, density)
-    kept = np.where((rank < n_kept[:, None]) | np.isnan(edges), edges, 0.0)
-    result = np.where(np.isnan(weights), np.nan, 0.0)
-    result[..., rows, columns] = kept.reshape(*weights.shape[:-2], len(rows))
-    result[..., columns, rows] = result[..., rows, columns]
+    places = np.arange(len(rows), dtype=np.int32)
+    rank = np.empty(order.shape, dtype=np.int32)
+    np.put_along_axis(rank, order, np.broadcast_to(places, order.shape), axis=-1)
+    result = np.full(weights.shape, len(rows), dtype=np.int32)
+    result[..., rows, columns] = rank
+    result[..., columns, rows] = rank
     return result
+
+
+def keep_strongest(
+    weights: NDArray[np.float64], ranks: NDArray[np.int32], density: float
+) -> NDArray[np.float64]:
+    """Return the networks of ``strongest_edges``, given the ranks of their edges.
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        As ``check_weights`` returns it; unmeasured regions are NaN.
+    ranks : (..., n_regions, n_regions) array
+        Of ``edge_ranks``: one sorting serves many densities.
+    density : float
+        Share of the pairs of measured regions, above 0 and at most 1.
+
+    Returns
+    -------
+    (..., n_regions, n_regions) array
+        As ``strongest_edges`` returns it, with its warning.
+
+    Examples
+    --------
+    >>> weights = np.array([[0, 0.5, 0.2], [0.5, 0, 0.9], [0.2, 0.9, 0]])
+    >>> keep_strongest(weights, edge_ranks(weights), 2 / 3)
+    array([[0. , 0.5, 0. ],
+           [0.5, 0. , 0.9],
+           [0. , 0.9, 0. ]])
+    """
+    n_measured = measured_regions(weights).sum(axis=-1)
+    n_wanted = np.round(density * n_measured * (n_measured - 1) / 2).astype(int)
+    n_kept = np.minimum(n_wanted, (weights > 0).sum(axis=(-2, -1)) // 2)
+    _warn_too_few(n_wanted.reshape(-1), n_kept.reshape(-1), density)
+    dropped = (ranks >= n_kept[..., None, None]) & ~np.isnan(weights)
+    return np.where(dropped, 0.0, weights)
 
 
 def _check_finite(array: NDArray[np.float64], name: str, nan_regions: bool) -> NDArray[np.bool_]:
@@ -249,5 +304,5 @@ def _warn_too_few(wanted: NDArray[np.int_], kept: NDArray[np.int_], density: flo
             f"positive ({int(short.sum())} of {short.size} networks fall short): all positive "
             "edges stay and the network is sparser than asked. Use a lower density.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
