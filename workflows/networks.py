@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import ArrayLike
 
@@ -15,7 +16,7 @@ from brainnet.atlas import Atlas
 from brainnet.bids import Scan, derivative_path
 from brainnet.connectome import correlation
 from brainnet.connectome import similarity as similarities
-from brainnet.metrics.table import measure_table
+from brainnet.metrics.sweep import sweep
 from brainnet.signals import extract
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
@@ -131,24 +132,27 @@ def by_name(results: Sequence[Result]) -> dict[str, Result]:
 
 def measure(inputs: Paths, outputs: Paths, *, densities: Sequence[float], seed: int) -> None:
     """Measure each network at each density."""
+    found = {key: io.load_matrix(path) for key, path in inputs.items()}
+    n_measured = {key: int((~each.isna().all()).sum()) for key, each in found.items()}
+    few = {key: n for key, n in n_measured.items() if n < MIN_REGIONS}
     tables = []
-    for modality, path in inputs.items():
-        network = io.load_matrix(path)
-        weights = network.to_numpy(np.float64)
-        n_measured = int((~np.isnan(weights).all(axis=0)).sum())
-        if n_measured < MIN_REGIONS:
-            warnings.warn(
-                f"The {modality} network has {n_measured} measured regions, too few for network "
-                "measures: it has none in the table.",
-                io.DataWarning,
-                stacklevel=2,
-            )
-            table = pd.DataFrame(
-                {"measure": ["n_regions_measured"], "density": [np.nan], "region": ["global"],
-                 "value": [float(n_measured)]}
-            )  # fmt: skip
-        else:
-            table = measure_table(weights, list(network.columns), densities=densities, seed=seed)
-        table.insert(0, "modality", modality)
-        tables.append(table)
-    io.save_table(pd.concat(tables, ignore_index=True), outputs["measures"])
+    for key, n in few.items():
+        warnings.warn(
+            f"The {key} network has {n} measured regions, too few for network "
+            "measures: it has none in the table.",
+            io.DataWarning,
+            stacklevel=2,
+        )
+        counted = {"measure": "n_regions_measured", "density": np.nan, "region": "global"}
+        tables.append(pd.DataFrame([{"modality": key, **counted, "value": float(n)}]))
+    enough = {key: each for key, each in found.items() if key not in few}
+    if enough:
+        networks = xr.DataArray(
+            np.array([[each.to_numpy(np.float64) for each in enough.values()]]),
+            dims=("subject", "modality", "region", "region_to"),
+            coords={"modality": list(enough), "region": list(next(iter(enough.values())))},
+        )
+        table = sweep(networks, densities=densities, unmeasured="leave_out", seed=seed)
+        tables.append(table.drop(columns="subject"))
+    columns = ["modality", "measure", "density", "region", "value"]
+    io.save_table(pd.concat(tables, ignore_index=True)[columns], outputs["measures"])

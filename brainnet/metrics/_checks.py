@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainnet import _network
+from brainnet.metrics._bits import differs_from_transpose, pack
 from brainnet.metrics._compile import kernel
 
 NOT_FINITE, NEGATIVE, ASYMMETRIC, DIAGONAL, NOT_BINARY = 1, 2, 4, 8, 16
@@ -74,6 +75,40 @@ def check_adjacency(
     return array if array.dtype == bool else np.asarray(array != 0)
 
 
+def check_bits(adjacency: ArrayLike, *, directed: bool = False) -> NDArray[np.uint64]:
+    """Return boolean networks as rows of bits: ``check_adjacency`` and packing in one.
+
+    Parameters
+    ----------
+    adjacency : (..., n_regions, n_regions) array
+        Boolean, or holding only 0 and 1. Zero diagonal. Entry (i, j) is the edge from i to j.
+    directed : bool, optional
+        Accept networks that are not symmetric.
+
+    Returns
+    -------
+    (..., n_regions, (n_regions + 63) // 64) array
+        Bit j % 64 of word j // 64 of row i is the edge from i to j.
+
+    Raises
+    ------
+    ValueError
+        If a rule above does not hold; the message names the rule, the value and the remedy.
+    """
+    array = np.asarray(adjacency)
+    boolean = array.dtype == bool and array.ndim > 1 and array.shape[-1] == array.shape[-2] > 0
+    if not boolean:
+        array = check_adjacency(adjacency, directed=directed)
+    array = np.ascontiguousarray(array)
+    n_regions = array.shape[-1]
+    bits = np.empty((*array.shape[:-1], (n_regions + 63) // 64), dtype=np.uint64)
+    networks = array.reshape(-1, n_regions, n_regions)
+    wrong = _pack_all(networks, directed, bits.reshape(-1, n_regions, bits.shape[-1]))
+    if boolean and (wrong or array.size == 0):
+        check_adjacency(adjacency, directed=directed)  # says what is wrong
+    return bits
+
+
 def check_modules(
     modules: ArrayLike, networks: NDArray[np.float64] | NDArray[np.bool_], name: str = "modules"
 ) -> NDArray[np.int64]:
@@ -134,6 +169,19 @@ def _faults(array: NDArray[np.float64] | NDArray[np.bool_]) -> int:
     if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.size == 0:
         return NOT_FINITE
     return int(_scan(array.reshape(-1, *array.shape[-2:])))
+
+
+@kernel
+def _pack_all(networks, directed, bits):  # type: ignore[no-untyped-def]
+    """Write networks as bits; return whether one has a diagonal, or is not symmetric."""
+    wrong = False
+    for m in range(len(networks)):
+        pack(networks[m], bits[m])
+        for i in range(networks.shape[1]):
+            wrong |= networks[m, i, i]
+        if not directed:
+            wrong |= differs_from_transpose(bits[m])
+    return wrong
 
 
 @kernel

@@ -30,7 +30,7 @@ def random_bits(state):  # type: ignore[no-untyped-def]
 
 @kernel
 def random_below(state, n):  # type: ignore[no-untyped-def]
-    """Return a whole number from 0 to n - 1, for n below 2**31 (Lemire 2019, bias below n/2**32)."""
+    """Return a whole number from 0 to n - 1, n below 2**31 (Lemire 2019; bias below n/2**32)."""
     return np.int64(((random_bits(state) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 

@@ -3,11 +3,24 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet._network import check_adjacency, check_weights
-from brainnet.metrics.paths import count_hops, edge_lengths, floyd_warshall
+from brainnet.metrics._bits import lowest_one, pack
+from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._compile import fast_kernel, kernel, over_networks
+from brainnet.metrics._shortest import (
+    LANES,
+    add_hops,
+    add_hops_word,
+    aligned,
+    lower_directed,
+    lower_strips,
+)
+from brainnet.metrics.paths import distances_weighted, hop_counts
+
+FAR = 1e300
+"""Stands for infinity among lengths in units of the shortest edge, where arithmetic is free."""
 
 
-def global_efficiency(weights: ArrayLike) -> NDArray[np.float64]:
+def global_efficiency(weights: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
     r"""Return the mean inverse shortest-path length of each network.
 
     .. math:: E = \frac{1}{n(n-1)} \sum_{i \ne j} d_{ij}^{-1}
@@ -16,6 +29,8 @@ def global_efficiency(weights: ArrayLike) -> NDArray[np.float64]:
     ----------
     weights : (..., n_regions, n_regions) array
         Symmetric, non-negative, zero diagonal. The length of an edge is 1/weight.
+    directed : bool, optional
+        Accept networks that are not symmetric: entry (i, j) is the edge from i to j.
 
     Returns
     -------
@@ -36,10 +51,12 @@ def global_efficiency(weights: ArrayLike) -> NDArray[np.float64]:
     >>> float(global_efficiency([[0, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0]]).round(4))
     0.4167
     """
-    return mean_inverse(floyd_warshall(edge_lengths(check_weights(weights))))
+    return mean_inverse(distances_weighted(weights, directed=directed))
 
 
-def global_efficiency_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
+def global_efficiency_binary(
+    adjacency: ArrayLike, *, directed: bool = False
+) -> NDArray[np.float64]:
     r"""Return the mean inverse number of edges on shortest paths of each network.
 
     .. math:: E = \frac{1}{n(n-1)} \sum_{i \ne j} d_{ij}^{-1}
@@ -48,6 +65,8 @@ def global_efficiency_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
     ----------
     adjacency : (..., n_regions, n_regions) array
         Boolean or 0 and 1, symmetric, zero diagonal.
+    directed : bool, optional
+        Accept networks that are not symmetric: entry (i, j) is the edge from i to j.
 
     Returns
     -------
@@ -69,7 +88,10 @@ def global_efficiency_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
     >>> float(global_efficiency_binary([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).round(4))
     0.8333
     """
-    return mean_inverse(count_hops(check_adjacency(adjacency)))
+    counts = hop_counts(check_adjacency(adjacency, directed=directed))
+    n_regions = counts.shape[-1]
+    total = counts[..., 1:] @ (1.0 / np.arange(1, n_regions))
+    return np.asarray(total / (n_regions * (n_regions - 1) or np.nan))
 
 
 def local_efficiency_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
@@ -105,8 +127,7 @@ def local_efficiency_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
     array([1., 1., 1.])
     """
     checked = check_adjacency(adjacency)
-    flat = checked.reshape(-1, *checked.shape[-2:])
-    return np.array([_local_binary(each) for each in flat]).reshape(checked.shape[:-1])
+    return over_networks(_local_binary, checked, shape=checked.shape[-1:])
 
 
 def local_efficiency_weighted(weights: ArrayLike) -> NDArray[np.float64]:
@@ -146,8 +167,125 @@ def local_efficiency_weighted(weights: ArrayLike) -> NDArray[np.float64]:
     array([0.5, 0.5, 0.5])
     """
     checked = check_weights(weights)
-    flat = checked.reshape(-1, *checked.shape[-2:])
-    return np.array([_local_weighted(each) for each in flat]).reshape(checked.shape[:-1])
+    return over_networks(_local_weighted, checked, shape=checked.shape[-1:], constants=(False,))
+
+
+def local_efficiency_modified(weights: ArrayLike) -> NDArray[np.float64]:
+    r"""Return the weighted efficiency of the neighbours of each region, by cube roots of lengths.
+
+    .. math:: E_i = \frac{1}{k_i(k_i-1)}
+              \sum_{j \ne h \in N_i} (w_{ij} w_{ih})^{1/3} \, d_{jh}^{-1}(N_i)
+
+    where :math:`d_{jh}(N_i)` is the length of the shortest path from j to h by way of neighbours
+    of i only, and the length of an edge is weight to the power -1/3. Unlike
+    ``local_efficiency_weighted``, it equals the binary one if all weights are 1. The Brain
+    Connectivity Toolbox calls it ``modified`` (``local=2``).
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        Symmetric, non-negative, zero diagonal.
+
+    Returns
+    -------
+    (..., n_regions) array
+        In units of ``weights``; a region with fewer than two neighbours is 0.
+
+    Raises
+    ------
+    ValueError
+        If ``weights`` is not square or symmetric, has a negative entry or holds NaN.
+
+    References
+    ----------
+    Wang, Ghumare, Vandenberghe and Dupont (2017), Neural Comput 29:313-331.
+
+    Examples
+    --------
+    >>> local_efficiency_modified([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    array([1., 1., 1.])
+    """
+    checked = check_weights(weights)
+    return over_networks(_local_weighted, checked, shape=checked.shape[-1:], constants=(True,))
+
+
+def local_efficiency_binary_directed(adjacency: ArrayLike) -> NDArray[np.float64]:
+    r"""Return the efficiency of the neighbours of each region of directed networks.
+
+    .. math:: E_i = \frac{\sum_{j \ne h \in N_i} (a_{ij} + a_{ji})(a_{ih} + a_{hi})
+              \bigl(d_{jh}^{-1}(N_i) + d_{hj}^{-1}(N_i)\bigr)}
+              {2 \bigl(k_i (k_i - 1) - 2 \sum_j a_{ij} a_{ji}\bigr)}
+
+    where :math:`k_i` is the number of edges to and from i, and neighbours are joined to i in
+    either direction. For a symmetric network it is ``local_efficiency_binary``.
+
+    Parameters
+    ----------
+    adjacency : (..., n_regions, n_regions) array
+        Boolean or 0 and 1, zero diagonal. Entry (i, j) is the edge from i to j.
+
+    Returns
+    -------
+    (..., n_regions) array
+        From 0 to 1; a region with fewer than two neighbours is 0.
+
+    Raises
+    ------
+    ValueError
+        If ``adjacency`` is not boolean and square, or holds NaN.
+
+    References
+    ----------
+    Rubinov and Sporns (2010), NeuroImage 52:1059-1069.
+
+    Examples
+    --------
+    >>> local_efficiency_binary_directed([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    array([0.5, 0.5, 0.5])
+    """
+    checked = check_adjacency(adjacency, directed=True)
+    return over_networks(
+        _local_directed, checked.astype(np.float64), shape=checked.shape[-1:], constants=(1.0,)
+    )
+
+
+def local_efficiency_weighted_directed(weights: ArrayLike) -> NDArray[np.float64]:
+    r"""Return the weighted efficiency of the neighbours of each region of directed networks.
+
+    .. math:: E_i = \frac{\sum_{j \ne h \in N_i}
+              (w_{ij}^{1/3} + w_{ji}^{1/3})(w_{ih}^{1/3} + w_{hi}^{1/3})
+              \bigl(d_{jh}^{-1/3}(N_i) + d_{hj}^{-1/3}(N_i)\bigr)}
+              {2 \bigl(k_i (k_i - 1) - 2 \sum_j a_{ij} a_{ji}\bigr)}
+
+    where :math:`k_i` is the number of edges to and from i. For a symmetric network it is
+    ``local_efficiency_weighted``.
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        Non-negative, zero diagonal. Entry (i, j) is the edge from i to j.
+
+    Returns
+    -------
+    (..., n_regions) array
+        In units of ``weights``; a region with fewer than two neighbours is 0.
+
+    Raises
+    ------
+    ValueError
+        If ``weights`` is not square, has a negative entry or holds NaN.
+
+    References
+    ----------
+    Rubinov and Sporns (2010), NeuroImage 52:1059-1069.
+
+    Examples
+    --------
+    >>> local_efficiency_weighted_directed([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    array([0.5, 0.5, 0.5])
+    """
+    checked = check_weights(weights, directed=True)
+    return over_networks(_local_directed, checked, shape=checked.shape[-1:], constants=(1 / 3,))
 
 
 def mean_inverse(distances: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -198,24 +336,208 @@ def inverse(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _local_binary(adjacency: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the local efficiency of one boolean network."""
-    result = np.zeros(len(adjacency))
-    for i, row in enumerate(adjacency):
-        near = np.flatnonzero(row)
-        if len(near) > 1:
-            result[i] = mean_inverse(count_hops(adjacency[np.ix_(near, near)]))
-    return result
+@kernel
+def _local_binary(adjacency, out):  # type: ignore[no-untyped-def]
+    """Write the local efficiency of one boolean network."""
+    n = len(adjacency)
+    n_words = (n + 63) // 64
+    bits = np.empty((n, n_words), dtype=np.uint64)
+    pack(adjacency, bits)
+    near = np.empty(n, dtype=np.int64)
+    rank = np.empty(n, dtype=np.uint64)
+    inner = np.empty(n * n_words, dtype=np.uint64)
+    counts = np.empty(n + 1)
+    for i in range(n):
+        k = 0
+        for w in range(n_words):
+            word = bits[i, w]
+            while word != 0:
+                near[k] = 64 * w + np.int64(lowest_one(word))
+                rank[near[k]] = np.uint64(k)
+                word &= word - np.uint64(1)
+                k += 1
+        if k > 1:
+            among = inner[: k * ((k + 63) // 64)].reshape(k, (k + 63) // 64)
+            _induce(bits, bits[i], near, rank, among)
+            counts[:] = 0.0
+            if k <= 64:
+                add_hops_word(among[:, 0], k, counts)
+            else:
+                add_hops(among, k, counts)
+            total = 0.0
+            hops = 1
+            while counts[hops] > 0:
+                total += counts[hops] / hops
+                hops += 1
+            out[i] = total / (k * (k - 1))
 
 
-def _local_weighted(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the local efficiency of one weighted network."""
-    result = np.zeros(len(weights))
-    lengths = edge_lengths(weights)
-    for i, row in enumerate(weights):
-        near = np.flatnonzero(row)
-        if len(near) > 1:
-            closeness = np.cbrt(inverse(floyd_warshall(lengths[np.ix_(near, near)])))
-            ties = np.cbrt(row[near])
-            result[i] = ties @ closeness @ ties / (len(near) * (len(near) - 1))
-    return result
+@kernel
+def _induce(bits, mask, near, rank, among):  # type: ignore[no-untyped-def]
+    """Write the edges among the regions of a mask, numbered by their rank, as bits."""
+    for a in range(len(among)):
+        row, source = among[a], bits[near[a]]
+        row[:] = np.uint64(0)
+        for w in range(len(mask)):
+            word = source[w] & mask[w]
+            while word != 0:
+                b = rank[64 * w + np.int64(lowest_one(word))]
+                row[np.int64(b >> np.uint64(6))] |= np.uint64(1) << (b & np.uint64(63))
+                word &= word - np.uint64(1)
+
+
+@kernel
+def _local_weighted(weights, modified, out):  # type: ignore[no-untyped-def]
+    """Write the local efficiency of one weighted network, in the units of its largest weight."""
+    n = len(weights)
+    largest = _largest(weights)
+    if largest == 0.0:
+        return
+    lengths = _unit_lengths(weights, largest, modified)
+    padded = (n + LANES - 1) // LANES * LANES
+    strips, closeness = aligned(padded * padded), aligned(padded * padded)
+    pivot, ties, near_lengths = aligned(padded), np.empty(padded), np.empty(padded + 1)
+    near = np.empty(padded + 1, dtype=np.uint64)
+    for i in range(n):
+        k = _list_near(weights[i], lengths[i], near, near_lengths)
+        if k > 1:
+            to_strip = (k + LANES - 1) // LANES * LANES
+            near_lengths[k:to_strip] = FAR
+            near[k:to_strip] = np.uint64(n)
+            _invert(near_lengths[:to_strip], ties[:to_strip], modified)
+            _gather(lengths, near, k, strips)
+            lower_strips(strips, pivot, k)
+            size = to_strip * LANES
+            for b in range(to_strip // LANES):
+                first, last = b * size + b * LANES * LANES, (b + 1) * size
+                _invert(strips[first:last], closeness[first:last], modified)
+            out[i] = largest * _weighted_sum(closeness, ties, k) / (k * (k - 1))
+
+
+@kernel
+def _list_near(weights, lengths, near, near_lengths):  # type: ignore[no-untyped-def]
+    """Write the neighbours of a region and how far they are, without branches; return how many."""
+    k = np.uint64(0)  # unsigned, as a negative place would be looked for from the end
+    for j in range(len(weights)):
+        near[k] = np.uint64(j)
+        near_lengths[k] = lengths[j]
+        k += np.uint64(weights[j] > 0)
+    return np.int64(k)
+
+
+@fast_kernel
+def _largest(weights):  # type: ignore[no-untyped-def]
+    """Return the largest weight, or 0."""
+    largest = 0.0
+    for i in range(len(weights)):
+        for j in range(len(weights)):
+            largest = max(largest, weights[i, j])
+    return largest
+
+
+@kernel
+def _unit_lengths(weights, largest, modified):  # type: ignore[no-untyped-def]
+    """Return lengths from 1, the heaviest edge's; their cube roots if ``modified``.
+
+    ``FAR`` where there is no edge, as in a last column: the lengths to no region.
+    """
+    n = len(weights)
+    lengths = np.empty((n, n + 1))
+    for i in range(n):
+        row, to = weights[i], lengths[i]
+        for j in range(n):
+            to[j] = min(largest / abs(row[j]), FAR)
+        if modified:
+            for j in range(n):
+                to[j] = np.cbrt(to[j]) if to[j] < FAR else FAR
+        to[i] = 0.0
+        to[n] = FAR
+    return lengths
+
+
+@kernel
+def _gather(lengths, near, k, strips):  # type: ignore[no-untyped-def]
+    """Write the lengths among neighbours in strips of columns, from the diagonal down."""
+    n_strips = (k + LANES - 1) // LANES
+    size = n_strips * LANES * LANES
+    for b in range(n_strips):
+        columns = near[b * LANES : (b + 1) * LANES]
+        at = np.uint64(b * size + b * LANES * LANES)
+        for a in range(b * LANES, k):
+            row = lengths[near[a]]
+            for j in range(LANES):
+                strips[at + np.uint64(j)] = row[columns[j]]
+            at += np.uint64(LANES)
+        strips[b * size + k * LANES : (b + 1) * size] = FAR
+
+
+@fast_kernel
+def _invert(lengths, out, rooted):  # type: ignore[no-untyped-def]
+    """Write 1/length, of its cube root unless that is given, and 0 for 0 and from ``FAR``.
+
+    A first guess of the power -1/3 from the exponent, good to 4 %, is refined twice by four terms
+    of the series of (1 - e)^(-1/3), to the last digits. ``out`` is another array than
+    ``lengths``, so that the loops vectorise.
+    """
+    if rooted:
+        for place in range(len(lengths)):
+            x = lengths[place]
+            out[place] = 1.0 / x if (x > 0.0) & (x < FAR) else 0.0
+    else:
+        for place in range(len(lengths)):
+            x = lengths[place]
+            exponent = np.float64(np.float64(x).view(np.int64))
+            y = np.int64(6.14261265415795e18 - exponent * (1.0 / 3.0)).view(np.float64)
+            for _ in range(2):
+                e = 1.0 - x * y * (y * y)
+                y += y * e * (1.0 / 3.0 + e * (2.0 / 9.0 + e * (14.0 / 81.0)))
+            out[place] = y if (x > 0.0) & (x < FAR) else 0.0
+
+
+@fast_kernel
+def _weighted_sum(closeness, ties, k):  # type: ignore[no-untyped-def]
+    """Return the sum of ties times closeness over ordered pairs, from strips of columns."""
+    n_strips = (k + LANES - 1) // LANES
+    size = n_strips * LANES * LANES
+    total = 0.0
+    for b in range(n_strips):
+        for a in range(b * LANES, k):
+            at = b * size + a * LANES
+            along = 0.0
+            for j in range(LANES):
+                along += closeness[at + j] * ties[b * LANES + j]
+            total += ties[a] * along * (1.0 if a < (b + 1) * LANES else 2.0)
+    return total
+
+
+@kernel
+def _local_directed(weights, power, out):  # type: ignore[no-untyped-def]
+    """Write the local efficiency of one directed network; ``power`` is 1 (binary) or 1/3."""
+    n = len(weights)
+    largest = weights.max()
+    near = np.empty(n, dtype=np.int64)
+    ties, links = np.empty(n), np.empty(n)
+    for i in range(n):
+        k = 0
+        for j in range(n):
+            there, back = weights[i, j], weights[j, i]
+            if there > 0 or back > 0:
+                near[k] = j
+                ties[k] = (there / largest) ** power + (back / largest) ** power
+                links[k] = (there > 0) * 1.0 + (back > 0) * 1.0
+                k += 1
+        if k > 1:
+            among = np.empty((k, k))
+            for a in range(k):
+                for b in range(k):
+                    among[a, b] = largest / abs(weights[near[a], near[b]])
+                among[a, a] = 0.0
+            lower_directed(among)
+            total = 0.0
+            for a in range(k):
+                for b in range(k):
+                    if among[a, b] > 0:  # the sum of both directions, over 2
+                        total += ties[a] * ties[b] * (1.0 / among[a, b]) ** power
+            n_links = links[:k].sum()
+            scale = largest if power < 1 else 1.0
+            out[i] = scale * total / (n_links**2 - (links[:k] ** 2).sum())

@@ -1,12 +1,15 @@
-"""How the network falls into modules, and the part of each region in them."""
+"""How the network falls into modules: the quality of a partition, and Louvain's search for one."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet._network import check_weights
+from brainnet.metrics._checks import check_modules, check_weights
+from brainnet.metrics._compile import fast_kernel, over_networks
+from brainnet.metrics._louvain import best_in_matrix, best_of_runs
+from brainnet.metrics._random import Rng, draw_seeds
 
-GAIN_TOLERANCE = 1e-10
-"""Smallest gain of modularity that moves a region or prefers a partition."""
+NULL_MODELS = ("asymmetric", "symmetric", "gja", "positive", "negative")
+"""How ``modularity_signed`` weighs positive and negative weights."""
 
 
 def modularity(
@@ -48,12 +51,123 @@ def modularity(
     0.5
     """
     checked = check_weights(weights)
-    _check_resolution(resolution)
-    return _modularity(checked, _same_module(modules, checked), resolution)
+    check_resolution(resolution)
+    return _of_partition(checked, check_modules(modules, checked), resolution)
+
+
+def modularity_directed(
+    weights: ArrayLike, modules: ArrayLike, *, resolution: float = 1.0
+) -> NDArray[np.float64]:
+    r"""Return how much more weight lies within modules than in- and out-strengths would give.
+
+    .. math:: Q = \frac{1}{m} \sum_{ij}
+              \Bigl(w_{ij} - \gamma \frac{s^{out}_i s^{in}_j}{m}\Bigr) \delta(c_i, c_j),
+              \quad m = \sum_{ij} w_{ij}
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        Non-negative, zero diagonal; entry (i, j) is the edge from i to j.
+    modules : (..., n_regions) or (n_regions,) integer array
+        Each region's module; any whole numbers.
+    resolution : float, optional
+        :math:`\gamma` above 0: larger values favour smaller modules.
+
+    Returns
+    -------
+    (...) array
+        Below 1; ``modularity`` of a symmetric network. A network without edges gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If ``weights`` is not square, has a negative entry or holds NaN, ``modules`` does not fit
+        it, or ``resolution`` is not above 0.
+
+    References
+    ----------
+    Leicht and Newman (2008), Phys Rev Lett 100:118703.
+
+    Examples
+    --------
+    >>> pair = np.array([[0, 1], [0, 0]])
+    >>> float(modularity_directed(np.kron(np.eye(2), pair), [0, 0, 1, 1]))
+    0.5
+    """
+    checked = check_weights(weights, directed=True)
+    check_resolution(resolution)
+    return _of_partition(checked, check_modules(modules, checked), resolution)
+
+
+def modularity_signed(
+    weights: ArrayLike,
+    modules: ArrayLike,
+    *,
+    resolution: float = 1.0,
+    null_model: str = "asymmetric",
+) -> NDArray[np.float64]:
+    r"""Return how much positive weight lies within modules, and negative weight between them.
+
+    .. math:: Q = a^+ Q^+ - a^- Q^-
+
+    where :math:`Q^\pm` is ``modularity`` of the positive weights and of the sizes of the negative
+    ones (0 where there are none), and :math:`v^\pm` is their sum:
+
+    - ``asymmetric``: :math:`a^+ = 1, a^- = v^- / (v^+ + v^-)`, the Q* of Rubinov and Sporns, as
+      positive weights bind regions more plainly than negative ones part them (BCT's ``sta``, and
+      ``negative_asym`` of its ``community_louvain``).
+    - ``symmetric``: :math:`a^+ = a^- = 1` (``smp``).
+    - ``gja``: :math:`a^\pm = v^\pm / (v^+ + v^-)`, of Gomez, Jensen and Arenas (``gja``, and
+      ``negative_sym`` of ``community_louvain``).
+    - ``positive``, ``negative``: of the positive weights alone (``pos``), of the negative ones
+      alone (:math:`a^+ = 0, a^- = 1`; ``neg``).
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        Symmetric, signed, zero diagonal. The scale does not matter.
+    modules : (..., n_regions) or (n_regions,) integer array
+        Each region's module; any whole numbers.
+    resolution : float, optional
+        :math:`\gamma` of ``modularity``, above 0.
+    null_model : str, optional
+        One of ``NULL_MODELS``.
+
+    Returns
+    -------
+    (...) array
+        NaN where the weights that the null model looks at are all 0.
+
+    Raises
+    ------
+    ValueError
+        If ``weights`` is not square or symmetric or holds NaN, ``modules`` does not fit it, or an
+        option is out of range.
+
+    References
+    ----------
+    Rubinov and Sporns (2011), NeuroImage 56:2068-2079; Gomez et al. (2009), Phys Rev E 80:016114.
+
+    Examples
+    --------
+    >>> pair = np.array([[0, 1], [1, 0]])
+    >>> split = np.kron(np.eye(2), pair) - np.kron(pair, np.ones((2, 2)))
+    >>> float(modularity_signed(split, [0, 0, 1, 1]).round(4))
+    0.8333
+    """
+    checked = check_weights(weights, signed=True)
+    labels = check_modules(modules, checked)
+    check_resolution(resolution)
+    quality = np.zeros(checked.shape[:-2])
+    shares = _null_model_shares(checked, null_model)
+    for part, share in zip((checked, -checked), shares, strict=True):
+        value = _of_partition(np.maximum(part, 0.0), labels, resolution)
+        quality += np.where(share == 0, 0.0, share * np.where(np.isnan(value), 0.0, value))
+    return np.where(_nothing_counts(checked, null_model), np.nan, quality)
 
 
 def louvain(
-    weights: ArrayLike, *, resolution: float = 1.0, n_runs: int = 10, seed: int = 0
+    weights: ArrayLike, *, resolution: float = 1.0, n_runs: int = 10, rng: Rng = 0
 ) -> NDArray[np.int64]:
     r"""Return modules of high modularity, found by moving regions and merging modules.
 
@@ -69,16 +183,16 @@ def louvain(
         :math:`\gamma` of ``modularity``, above 0.
     n_runs : int, optional
         Random orders tried, at least 1.
-    seed : int, optional
-        Seed of the random orders; every network starts from the same one, so that its modules
-        do not depend on which other networks are in the call.
+    rng : int or numpy Generator, optional
+        Of the random orders; every network of a call starts from the same seed, so that its
+        modules do not depend on which other networks are in the call.
 
     Returns
     -------
     (..., n_regions) integer array
         Modules from 0, numbered by their first region. An isolated region is a module of its own.
         It is a heuristic: a partition of higher modularity may exist, and many different ones of
-        nearly the same modularity usually do.
+        nearly the same modularity usually do (see ``partitions.consensus``).
 
     Raises
     ------
@@ -97,212 +211,299 @@ def louvain(
     array([0, 0, 1, 1])
     """
     checked = check_weights(weights)
-    _check_resolution(resolution)
-    if n_runs < 1:
-        raise ValueError(f"n_runs must be at least 1; got {n_runs}. The default is 10.")
-    flat = checked.reshape(-1, *checked.shape[-2:])
-    best = [_best_partition(each, resolution, n_runs, seed) for each in flat]
-    return np.array(best, dtype=np.int64).reshape(checked.shape[:-1])
+    check_resolution(resolution)
+    check_n_runs(n_runs)
+    constants = (float(resolution), n_runs, draw_seeds(rng, (1,))[0])
+    return over_networks(
+        best_of_runs,
+        checked,
+        single_regions(checked),
+        shape=checked.shape[-1:],
+        dtype=np.int64,
+        constants=constants,
+    )
 
 
-def participation_coefficient(weights: ArrayLike, modules: ArrayLike) -> NDArray[np.float64]:
-    r"""Return how evenly each region's edges are spread over the modules.
-
-    .. math:: P_i = 1 - \sum_c \Bigl(\frac{s_{ic}}{s_i}\Bigr)^2
-
-    where :math:`s_{ic}` is the weight between region i and module c.
-
-    Parameters
-    ----------
-    weights : (..., n_regions, n_regions) array
-        Symmetric, non-negative, zero diagonal. The scale does not matter.
-    modules : (..., n_regions) or (n_regions,) integer array
-        Each region's module; any whole numbers.
-
-    Returns
-    -------
-    (..., n_regions) array
-        From 0 (all edges in one module) to below 1; an isolated region is 0.
-
-    Raises
-    ------
-    ValueError
-        If ``weights`` is not square or symmetric, has a negative entry or holds NaN, or
-        ``modules`` does not fit it.
-
-    References
-    ----------
-    Guimerà and Amaral (2005), Nature 433:895-900.
-
-    Examples
-    --------
-    >>> star = [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
-    >>> participation_coefficient(star, [0, 0, 1])
-    array([0.5, 0. , 0. ])
-    """
-    checked = check_weights(weights)
-    same = _same_module(modules, checked)
-    total = checked.sum(axis=-1)
-    to_module = checked @ same  # i to the module of j
-    squares = (to_module**2 / same.sum(axis=-2, keepdims=True)).sum(axis=-1)
-    share = squares / np.where(total > 0, total, 1.0) ** 2
-    return np.where(total > 0, np.maximum(1 - share, 0.0), 0.0)
-
-
-def within_module_z(weights: ArrayLike, modules: ArrayLike) -> NDArray[np.float64]:
-    r"""Return how far each region's strength within its module stands out from the module's.
-
-    .. math:: z_i = \frac{s_{i c_i} - \operatorname{mean}_{j \in c_i} s_{j c_i}}
-              {\operatorname{sd}_{j \in c_i} s_{j c_i}}
+def louvain_directed(
+    weights: ArrayLike, *, resolution: float = 1.0, n_runs: int = 10, rng: Rng = 0
+) -> NDArray[np.int64]:
+    """Return modules of high ``modularity_directed``, found as by ``louvain``.
 
     Parameters
     ----------
     weights : (..., n_regions, n_regions) array
-        Symmetric, non-negative, zero diagonal. The scale does not matter.
-    modules : (..., n_regions) or (n_regions,) integer array
-        Each region's module; any whole numbers.
+        Non-negative, zero diagonal; entry (i, j) is the edge from i to j.
+    resolution, n_runs, rng
+        As in ``louvain``.
 
     Returns
     -------
-    (..., n_regions) array
-        In standard deviations (of the module itself: divided by its size). 0 in a module whose
-        regions all have the same strength, so in a module of one or two.
+    (..., n_regions) integer array
+        Modules from 0, numbered by their first region. An isolated region is a module of its own.
 
     Raises
     ------
     ValueError
-        If ``weights`` is not square or symmetric, has a negative entry or holds NaN, or
-        ``modules`` does not fit it.
+        If ``weights`` is not square, has a negative entry or holds NaN, or an option is out of
+        range.
 
     References
     ----------
-    Guimerà and Amaral (2005), Nature 433:895-900.
+    Leicht and Newman (2008), Phys Rev Lett 100:118703; Blondel et al. (2008), J Stat Mech P10008.
 
     Examples
     --------
-    >>> star = [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
-    >>> within_module_z(star, [0, 0, 0]).round(4)
-    array([ 1.4142, -0.7071, -0.7071])
+    >>> ring = np.roll(np.eye(3), 1, axis=1)
+    >>> louvain_directed(np.kron(np.eye(2), ring))
+    array([0, 0, 0, 1, 1, 1])
     """
-    checked = check_weights(weights)
-    same = _same_module(modules, checked)
-    size = same.sum(axis=-1)
-    inside = (checked * same).sum(axis=-1)
-    deviation = inside - (same @ inside[..., None])[..., 0] / size
-    spread = np.sqrt((same @ (deviation**2)[..., None])[..., 0] / size)
-    varies = spread > 1e-12 * inside.max(axis=-1, keepdims=True)
-    return np.asarray(np.where(varies, deviation, 0.0) / np.where(varies, spread, 1.0))
+    checked = check_weights(weights, directed=True)
+    check_resolution(resolution)
+    return best_partition(gains_directed(checked, resolution), n_runs=n_runs, rng=rng)
 
 
-def _check_resolution(resolution: float) -> None:
+def louvain_signed(
+    weights: ArrayLike,
+    *,
+    resolution: float = 1.0,
+    null_model: str = "asymmetric",
+    n_runs: int = 10,
+    rng: Rng = 0,
+) -> NDArray[np.int64]:
+    """Return modules of high ``modularity_signed``, found as by ``louvain``.
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        Symmetric, signed, zero diagonal. The scale does not matter.
+    resolution, null_model
+        As in ``modularity_signed``.
+    n_runs, rng
+        As in ``louvain``.
+
+    Returns
+    -------
+    (..., n_regions) integer array
+        Modules from 0, numbered by their first region. An isolated region is a module of its own.
+
+    Raises
+    ------
+    ValueError
+        If ``weights`` is not square or symmetric or holds NaN, or an option is out of range.
+
+    References
+    ----------
+    Rubinov and Sporns (2011), NeuroImage 56:2068-2079; Gomez et al. (2009), Phys Rev E 80:016114.
+
+    Examples
+    --------
+    >>> pair = np.array([[0, 1], [1, 0]])
+    >>> louvain_signed(np.kron(np.eye(2), pair) - np.kron(pair, np.ones((2, 2))))
+    array([0, 0, 1, 1])
+    """
+    checked = check_weights(weights, signed=True)
+    check_resolution(resolution)
+    gains = gains_signed(checked, resolution, null_model)
+    return best_partition(gains, n_runs=n_runs, rng=rng)
+
+
+def louvain_matrix(gains: ArrayLike, *, n_runs: int = 10, rng: Rng = 0) -> NDArray[np.int64]:
+    r"""Return modules with a high sum of any matrix within them, for null models of one's own.
+
+    .. math:: \sum_{ij} b_{ij} \delta(c_i, c_j)
+
+    For the Potts model of Reichardt and Bornholdt (2006), as an example, b is
+    ``adjacency - resolution * (adjacency == 0)``.
+
+    Parameters
+    ----------
+    gains : (..., n_regions, n_regions) array
+        What the pair (i, j) gains by sharing a module; finite. The diagonal does not matter, and
+        only the mean of (i, j) and (j, i) does.
+    n_runs, rng
+        As in ``louvain``.
+
+    Returns
+    -------
+    (..., n_regions) integer array
+        Modules from 0, numbered by their first region. Regions that gain nothing by each other
+        stay apart.
+
+    Raises
+    ------
+    ValueError
+        If ``gains`` is not square, is empty or is not finite, or ``n_runs`` is not at least 1.
+
+    References
+    ----------
+    Blondel et al. (2008), J Stat Mech P10008; Reichardt and Bornholdt (2006), Phys Rev E
+    74:016110.
+
+    Examples
+    --------
+    >>> louvain_matrix([[0, 1, -1], [1, 0, -1], [-1, -1, 0]])
+    array([0, 0, 1])
+    """
+    array = np.asarray(gains, dtype=np.float64)
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.shape[-1] == 0:
+        raise ValueError(
+            f"gains must be square, (..., n_regions, n_regions); got shape {array.shape}. "
+            "Pass one gain for each pair of regions."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"gains must be finite; got {int((~np.isfinite(array)).sum())} entries that are not. "
+            "Leave out the regions that were not measured."
+        )
+    return best_partition((array + np.swapaxes(array, -1, -2)) / 2, n_runs=n_runs, rng=rng)
+
+
+def gains_directed(weights: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
+    """Return what each pair adds to ``modularity_directed`` by sharing a module, symmetric."""
+    shares = np.broadcast_to([1.0, 0.0], (*weights.shape[:-2], 2))
+    return _gains(weights, shares, resolution)
+
+
+def gains_signed(
+    weights: NDArray[np.float64], resolution: float, null_model: str
+) -> NDArray[np.float64]:
+    """Return what each pair adds to ``modularity_signed`` by sharing a module."""
+    shares = np.stack(_null_model_shares(weights, null_model), axis=-1)
+    return _gains(weights, shares, resolution)
+
+
+def best_partition(
+    gains: NDArray[np.float64],
+    *,
+    n_runs: int,
+    rng: Rng,
+    start: NDArray[np.int64] | None = None,
+    merging: bool = True,
+) -> NDArray[np.int64]:
+    """Return the partition with the highest sum of symmetric gains within modules."""
+    check_n_runs(n_runs)
+    return over_networks(
+        best_in_matrix,
+        np.ascontiguousarray(gains),
+        single_regions(gains) if start is None else start,
+        shape=gains.shape[-1:],
+        dtype=np.int64,
+        constants=(n_runs, merging, draw_seeds(rng, (1,))[0]),
+    )
+
+
+def single_regions(networks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the partition of each network into single regions."""
+    return np.broadcast_to(np.arange(networks.shape[-1]), networks.shape[:-1])
+
+
+def check_resolution(resolution: float) -> None:
     """Refuse a resolution that is not above 0."""
     if not (np.isfinite(resolution) and resolution > 0):
         raise ValueError(f"resolution must be above 0; got {resolution}. The default is 1.")
 
 
-def _same_module(modules: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1.0 for pairs of regions in one module (each region with itself), else 0.0."""
-    labels = np.asarray(modules)
-    whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and not (labels % 1).any())
-    if labels.shape not in (weights.shape[:-1], weights.shape[-1:]) or not whole:
-        raise ValueError(
-            f"modules must be whole numbers of shape {weights.shape[:-1]} or "
-            f"{weights.shape[-1:]}; got shape {labels.shape} of {labels.dtype}. "
-            "Pass one module per region, as metrics.modules.louvain(weights) returns them."
-        )
-    return np.asarray(labels[..., :, None] == labels[..., None, :], dtype=np.float64)
+def check_n_runs(n_runs: int) -> None:
+    """Refuse fewer than one run."""
+    if n_runs < 1:
+        raise ValueError(f"n_runs must be at least 1; got {n_runs}. The default is 10.")
 
 
-def _modularity(
-    weights: NDArray[np.float64], same: NDArray[np.float64], resolution: float
+def _gains(
+    weights: NDArray[np.float64], shares: NDArray[np.float64], resolution: float
 ) -> NDArray[np.float64]:
-    """Return the modularity given which pairs of regions share a module."""
-    strength = weights.sum(axis=-1)
-    total = strength.sum(axis=-1)
-    total = np.where(total > 0, total, np.nan)
-    inside = (weights * same).sum(axis=(-2, -1)) / total
-    expected = ((same @ strength[..., None])[..., 0] * strength).sum(axis=-1) / total**2
-    return np.asarray(inside - resolution * expected)
+    """Return gains, given the factors of positive and negative weights."""
+    shape, constants = weights.shape[-2:], (float(resolution),)
+    return over_networks(_gains_of_pairs, weights, shares, shape=shape, constants=constants)
 
 
-def _best_partition(
-    weights: NDArray[np.float64], resolution: float, n_runs: int, seed: int
-) -> NDArray[np.int64]:
-    """Return the best of n_runs partitions of one network."""
-    rng = np.random.default_rng(seed)
-    best, best_quality = np.arange(len(weights)), -np.inf
-    if not weights.any():
-        return best
-    for _ in range(n_runs):
-        labels = _louvain_run(weights, resolution, rng)
-        same = (labels[:, None] == labels).astype(np.float64)
-        quality = float(_modularity(weights, same, resolution))
-        if quality > best_quality + GAIN_TOLERANCE:
-            best, best_quality = labels, quality
-    return best
+def _null_model_shares(
+    weights: NDArray[np.float64], null_model: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the factors of the positive and of the negative part, the second one negative."""
+    if null_model not in NULL_MODELS:
+        raise ValueError(
+            f"null_model must be one of {', '.join(NULL_MODELS)}; got {null_model!r}. "
+            "The default is asymmetric."
+        )
+    positive, negative = _sums_by_sign(weights)
+    total = positive + negative
+    total = np.where(total > 0, total, 1.0)
+    one, none = np.ones(positive.shape), np.zeros(positive.shape)
+    return {
+        "asymmetric": (one, -negative / total),
+        "symmetric": (one, -one),
+        "gja": (positive / total, -negative / total),
+        "positive": (one, none),
+        "negative": (none, -one),
+    }[null_model]
 
 
-def _louvain_run(
-    weights: NDArray[np.float64], resolution: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return the partition of one run, from single regions until nothing gains."""
-    labels = np.arange(len(weights))
-    while True:
-        moved = _move_nodes(weights, labels, resolution, rng)
-        merged = _merge_modules(weights, moved, resolution, rng)
-        if np.array_equal(merged, labels):
-            return merged
-        labels = merged
+def _sums_by_sign(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sum of positive weights and of the sizes of negative ones."""
+    axes = (-2, -1)
+    return np.maximum(weights, 0.0).sum(axis=axes), np.maximum(-weights, 0.0).sum(axis=axes)
 
 
-def _merge_modules(
-    weights: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    resolution: float,
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Return labels after merging whole modules, level by level, as long as it gains."""
-    while True:
-        member = np.eye(labels.max() + 1)[labels]
-        between = member.T @ weights @ member  # the diagonal counts each inner edge twice
-        coarse = _move_nodes(between, np.arange(len(between)), resolution, rng)
-        if coarse.max() + 1 == len(between):
-            return labels
-        labels = _number_modules(coarse[labels])
+def _nothing_counts(weights: NDArray[np.float64], null_model: str) -> NDArray[np.bool_]:
+    """Return whether a network has none of the weights that the null model looks at."""
+    positive, negative = _sums_by_sign(weights)
+    counted = {"positive": positive, "negative": negative}.get(null_model, positive + negative)
+    return np.asarray(counted == 0)
 
 
-def _move_nodes(
-    weights: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    resolution: float,
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Return labels after moving single nodes to the module that gains most, until none gains."""
-    labels = labels.copy()
-    strength = weights.sum(axis=-1)
-    total = strength.sum()
-    member = np.eye(len(weights))[labels]
-    to_module = weights @ member  # node i to module c
-    module_strength = strength @ member
-    moving = True
-    while moving:
-        moving = False
-        for i in rng.permutation(len(weights)):
-            old = labels[i]
-            gain = to_module[i] - resolution * strength[i] / total * module_strength
-            gain[old] += resolution * strength[i] ** 2 / total - weights[i, i]
-            new = gain.argmax()
-            if gain[new] > gain[old] + GAIN_TOLERANCE * total:
-                to_module[:, old] -= weights[:, i]
-                to_module[:, new] += weights[:, i]
-                module_strength[old] -= strength[i]
-                module_strength[new] += strength[i]
-                labels[i] = new
-                moving = True
-    return _number_modules(labels)
+def _of_partition(
+    weights: NDArray[np.float64], labels: NDArray[np.int64], resolution: float
+) -> NDArray[np.float64]:
+    """Return the modularity of non-negative networks, symmetric or not; NaN without edges."""
+    return over_networks(_modularity, weights, labels, constants=(float(resolution),))
 
 
-def _number_modules(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return labels numbered from 0 by first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.int64)
+@fast_kernel
+def _modularity(weights, labels, resolution, out):  # type: ignore[no-untyped-def]
+    """Write the modularity of one partition."""
+    n = len(weights)
+    sent, received = np.zeros(n), np.zeros(n)  # per module
+    inside, total = 0.0, 0.0
+    column_sums = np.zeros(n)
+    for i in range(n):
+        row = weights[i]
+        row_sum = 0.0
+        for j in range(n):
+            row_sum += row[j]
+            column_sums[j] += row[j]
+            inside += row[j] if labels[j] == labels[i] else 0.0
+        sent[labels[i]] += row_sum
+        total += row_sum
+    for j in range(n):
+        received[labels[j]] += column_sums[j]
+    out[0] = np.nan
+    if total > 0:
+        out[0] = inside / total - resolution * (sent / total * (received / total)).sum()
+
+
+@fast_kernel
+def _gains_of_pairs(weights, shares, resolution, out):  # type: ignore[no-untyped-def]
+    """Write what each pair adds to modularity, of positive and of negative weights."""
+    n = len(weights)
+    for part in range(2):
+        sign = 1.0 - 2.0 * part
+        sent, received = np.zeros(n), np.zeros(n)
+        for i in range(n):
+            row = weights[i]
+            for j in range(n):
+                weight = max(sign * row[j], 0.0)
+                sent[i] += weight
+                received[j] += weight
+        total = sent.sum()
+        if total == 0.0 or shares[part] == 0.0:
+            continue
+        for i in range(n):
+            row, target = weights[i], out[i]
+            expected = resolution * sent[i] / total
+            for j in range(n):
+                weight = max(sign * row[j], 0.0)
+                target[j] += shares[part] / total * (weight - expected * received[j])
+    for i in range(n):
+        for j in range(i):
+            out[i, j] = out[j, i] = (out[i, j] + out[j, i]) / 2

@@ -103,7 +103,7 @@ def drop_everywhere(weights: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
     """
     checked = check_weights(weights, signed=True, nan_regions=True)
     measured = measured_regions(checked)
-    kept = measured.reshape(-1, measured.shape[-1]).all(axis=0)
+    kept = np.asarray(measured.reshape(-1, measured.shape[-1]).all(axis=0))
     if not kept.any():
         raise ValueError(
             "weights must hold a region that was measured in every network; every region is "

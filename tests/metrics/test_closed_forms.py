@@ -4,7 +4,16 @@ import networkx
 import numpy as np
 import pytest
 
-from brainnet.metrics import centrality, clustering, degree, efficiency, modules, paths
+from brainnet.metrics import (
+    betweenness,
+    centrality,
+    clustering,
+    degree,
+    efficiency,
+    modules,
+    paths,
+    roles,
+)
 
 
 def graph(kind, n):
@@ -64,18 +73,18 @@ BINARY = [
     (clustering.transitivity_binary, graph("star", 5), 0),
     (clustering.transitivity_binary, graph("empty", 5), 0),
     (clustering.transitivity_binary, TWO_CLIQUES, 1),
-    (centrality.betweenness_binary, graph("complete", 5), 0),
-    (centrality.betweenness_binary, graph("star", 5), [1, 0, 0, 0, 0]),
+    (betweenness.betweenness_binary, graph("complete", 5), 0),
+    (betweenness.betweenness_binary, graph("star", 5), [1, 0, 0, 0, 0]),
     (
-        centrality.betweenness_binary,
+        betweenness.betweenness_binary,
         graph("path", 5),
         [2 * i * (4 - i) / (4 * 3) for i in range(5)],
     ),
-    (centrality.betweenness_binary, graph("ring", 8), (ring_mean(lambda d: d, 8) - 1) / 6),
-    (centrality.betweenness_binary, graph("empty", 4), 0),
-    (centrality.betweenness_binary, TWO_CLIQUES, 0),
-    (centrality.betweenness_binary, graph("path", 2), NAN),
-    (centrality.betweenness_binary, graph("empty", 1), NAN),
+    (betweenness.betweenness_binary, graph("ring", 8), (ring_mean(lambda d: d, 8) - 1) / 6),
+    (betweenness.betweenness_binary, graph("empty", 4), 0),
+    (betweenness.betweenness_binary, TWO_CLIQUES, 0),
+    (betweenness.betweenness_binary, graph("path", 2), NAN),
+    (betweenness.betweenness_binary, graph("empty", 1), NAN),
 ]
 
 
@@ -96,7 +105,7 @@ WEIGHTED = [
     (efficiency.global_efficiency, efficiency.global_efficiency_binary, 1),
     (clustering.clustering_weighted, clustering.clustering_binary, 0),
     (clustering.transitivity_weighted, clustering.transitivity_binary, 0),
-    (centrality.betweenness_weighted, centrality.betweenness_binary, 0),
+    (betweenness.betweenness_weighted, betweenness.betweenness_binary, 0),
     (paths.distances_weighted, paths.distances_binary, -1),
 ]
 
@@ -178,12 +187,12 @@ def test_pieces():
 def test_a_detour_over_strong_edges_is_shorter():
     weights = np.array([[0, 0.5, 0.2], [0.5, 0, 0.5], [0.2, 0.5, 0]])
     assert paths.distances_weighted(weights)[0, 2] == 4  # 1/0.5 twice, not 1/0.2
-    np.testing.assert_allclose(centrality.betweenness_weighted(weights), [0, 1, 0])
+    np.testing.assert_allclose(betweenness.betweenness_weighted(weights), [0, 1, 0])
 
 
 def test_a_tie_between_one_edge_and_a_detour_is_shared():
     weights = np.array([[0, 0.5, 0.25], [0.5, 0, 0.5], [0.25, 0.5, 0]])
-    np.testing.assert_allclose(centrality.betweenness_weighted(weights), [0, 0.5, 0], atol=1e-15)
+    np.testing.assert_allclose(betweenness.betweenness_weighted(weights), [0, 0.5, 0], atol=1e-15)
 
 
 def test_ties_up_to_rounding_are_shared():
@@ -195,7 +204,7 @@ def test_ties_up_to_rounding_are_shared():
     # 0-3 and 2-4 go either way (0.6 both: half by 1-2 and half by 4, half by 1-0 and half by 3);
     # 0-2 by 1, 1-3 by 2 and 1-4 by 0
     expected = np.array([1.5, 2.0, 1.5, 0.5, 0.5]) / 6
-    np.testing.assert_allclose(centrality.betweenness_weighted(weights), expected, atol=1e-14)
+    np.testing.assert_allclose(betweenness.betweenness_weighted(weights), expected, atol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -257,11 +266,11 @@ def test_participation_and_within_module_z():
     labels = [5, 5, 5, -1, -1, -1]
     expected = [1 - (2 / 5) ** 2 - (3 / 5) ** 2, 0, 0, *[1 - (2 / 3) ** 2 - (1 / 3) ** 2] * 3]
     np.testing.assert_allclose(
-        modules.participation_coefficient(weights, labels), expected, atol=1e-14
+        roles.participation_coefficient(weights, labels), expected, atol=1e-14
     )
-    np.testing.assert_allclose(modules.within_module_z(weights, labels), 0, atol=1e-14)
-    z = modules.within_module_z(graph("star", 5), np.zeros(5, int))
+    np.testing.assert_allclose(roles.within_module_z(weights, labels), 0, atol=1e-14)
+    z = roles.within_module_z(graph("star", 5), np.zeros(5, int))
     np.testing.assert_allclose(z, [2, -0.5, -0.5, -0.5, -0.5])
-    isolated = modules.participation_coefficient(graph("empty", 3), [0, 1, 2])
+    isolated = roles.participation_coefficient(graph("empty", 3), [0, 1, 2])
     np.testing.assert_array_equal(isolated, 0)
-    np.testing.assert_array_equal(modules.within_module_z(graph("empty", 3), [0, 0, 1]), 0)
+    np.testing.assert_array_equal(roles.within_module_z(graph("empty", 3), [0, 0, 1]), 0)

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from brainnet.metrics import centrality, clustering, degree, efficiency, modules, paths
+from brainnet.metrics import (
+    betweenness,
+    centrality,
+    clustering,
+    degree,
+    efficiency,
+    modules,
+    paths,
+    roles,
+)
 
 LABELS = np.array([i % 4 for i in range(20)] + [4, 4, 5])
 
@@ -24,7 +33,7 @@ WEIGHTED = [
     (efficiency.local_efficiency_weighted, 1, 1),
     (clustering.clustering_weighted, 1, 0),
     (clustering.transitivity_weighted, 0, 0),
-    (centrality.betweenness_weighted, 1, 0),
+    (betweenness.betweenness_weighted, 1, 0),
     (centrality.eigenvector_centrality, 1, 0),
 ]
 BINARY = [
@@ -35,7 +44,7 @@ BINARY = [
     (efficiency.local_efficiency_binary, 1),
     (clustering.clustering_binary, 1),
     (clustering.transitivity_binary, 0),
-    (centrality.betweenness_binary, 1),
+    (betweenness.betweenness_binary, 1),
 ]
 LENGTHS = [
     (paths.characteristic_path_length, 0),
@@ -46,8 +55,8 @@ LENGTHS = [
 ]
 WITH_MODULES = [
     (modules.modularity, 0),
-    (modules.participation_coefficient, 1),
-    (modules.within_module_z, 1),
+    (roles.participation_coefficient, 1),
+    (roles.within_module_z, 1),
 ]
 
 
@@ -117,8 +126,8 @@ def test_an_isolated_region_changes_no_other_region(weights):
     more = np.pad(weights, (0, 1))
     for measure, rank, function in ALL:
         if rank == 1 and measure not in (
-            centrality.betweenness_weighted,
-            centrality.betweenness_binary,
+            betweenness.betweenness_weighted,
+            betweenness.betweenness_binary,
         ):
             np.testing.assert_allclose(
                 function(more)[:-1],
@@ -133,7 +142,7 @@ def test_betweenness_adds_up_to_the_inner_regions_of_all_paths(weights):
     n = len(weights)
     hops = paths.distances_binary(weights > 0)
     inner = (hops[np.isfinite(hops) & (hops > 0)] - 1).sum()
-    total = centrality.betweenness_binary(weights > 0).sum() * (n - 1) * (n - 2)
+    total = betweenness.betweenness_binary(weights > 0).sum() * (n - 1) * (n - 2)
     assert total == pytest.approx(inner, rel=1e-12)
 
 

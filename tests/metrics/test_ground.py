@@ -75,6 +75,41 @@ def test_bits(n):
     assert not unpacked[:, n:].any()
 
 
+@pytest.mark.parametrize("n", [1, 5, 64, 65, 130])
+def test_checked_bits(n):
+    edges = np.triu(np.random.default_rng(n).random((3, n, n)) < 0.3, 1)
+    edges |= np.swapaxes(edges, -1, -2)
+    expected = np.zeros((3, n, (n + 63) // 64), dtype=np.uint64)
+    for network, bits in zip(edges, expected, strict=True):
+        pack(network, bits)
+    for given in (edges, edges.astype(float), np.asfortranarray(edges)):
+        np.testing.assert_array_equal(_checks.check_bits(given), expected)
+
+
+@pytest.mark.parametrize("n", [2, 63, 64, 65, 130])
+def test_one_edge_in_one_direction_is_found_wherever_it_is(n):
+    for i, j in np.random.default_rng(n).integers(0, n, (40, 2)):
+        edges = np.zeros((2, n, n), dtype=bool)
+        edges[1, i, j] = True
+        if i == j:
+            with pytest.raises(ValueError, match="zero diagonal"):
+                _checks.check_bits(edges, directed=True)
+            continue
+        with pytest.raises(ValueError, match="symmetric"):
+            _checks.check_bits(edges)
+        assert _checks.check_bits(edges, directed=True)[1, i, j // 64] == 1 << int(j % 64)
+
+
+def test_bits_of_what_is_no_network():
+    for wrong in (np.zeros((2, 3), bool), np.zeros(3, bool), np.zeros((0, 3, 3), bool)):
+        with pytest.raises(ValueError, match="square"):
+            _checks.check_bits(wrong)
+    with pytest.raises(ValueError, match="boolean"):
+        _checks.check_bits([[0, 2], [2, 0]])
+    with pytest.raises(ValueError, match="NaN"):
+        _checks.check_bits(np.full((2, 2), np.nan))
+
+
 def test_words():
     words = np.array([1, 2**63, 12, 2**64 - 1], dtype=np.uint64)
     out = np.zeros((4, 2), dtype=np.int64)

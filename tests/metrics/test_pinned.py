@@ -5,7 +5,16 @@ import networkx
 import numpy as np
 import pytest
 
-from brainnet.metrics import centrality, clustering, degree, efficiency, modules, paths
+from brainnet.metrics import (
+    betweenness,
+    centrality,
+    clustering,
+    degree,
+    efficiency,
+    modules,
+    paths,
+    roles,
+)
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -104,10 +113,10 @@ def test_clustering(network, adjacency, graph):
 
 def test_betweenness(network, adjacency, graph):
     pairs = (len(network) - 1) * (len(network) - 2)
-    binary = centrality.betweenness_binary(adjacency)
+    binary = betweenness.betweenness_binary(adjacency)
     np.testing.assert_allclose(binary, by_region(networkx.betweenness_centrality(graph)), **TIGHT)
     np.testing.assert_allclose(binary * pairs, bct.betweenness_bin(adjacency), **TIGHT)
-    weighted = centrality.betweenness_weighted(network)
+    weighted = betweenness.betweenness_weighted(network)
     np.testing.assert_allclose(
         weighted, by_region(networkx.betweenness_centrality(graph, weight="length")), **TIGHT
     )
@@ -135,10 +144,10 @@ def test_modules(network, graph, resolution):
         participation = bct.participation_coef(network, labels + 1)
         z = bct.module_degree_zscore(network, labels + 1)
     np.testing.assert_allclose(
-        modules.participation_coefficient(network, labels), participation, **TIGHT
+        roles.participation_coefficient(network, labels), participation, **TIGHT
     )
     large = (
         np.bincount(labels)[labels] > 2
     )  # bctpy's z of equal strengths is rounding over rounding
-    result = modules.within_module_z(network, labels)
+    result = roles.within_module_z(network, labels)
     np.testing.assert_allclose(result[large], z[large], rtol=1e-8, atol=1e-8)
