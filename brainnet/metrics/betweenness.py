@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._bits import lowest_one
+from brainnet.metrics._checks import check_bits, check_weights
 from brainnet.metrics._compile import kernel, over_networks
-from brainnet.metrics._shortest import lower_directed, lower_symmetric
-from brainnet.metrics.paths import count_hops
+from brainnet.metrics._shortest import all_ones, lower_directed, lower_symmetric, next_hop
 
 TIE_TOLERANCE = 1e-10
 """Two path lengths that differ by a smaller share of their length are tied."""
@@ -52,8 +52,7 @@ def betweenness_binary(adjacency: ArrayLike, *, directed: bool = False) -> NDArr
     >>> betweenness_binary([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
     array([0., 1., 0.])
     """
-    checked = check_adjacency(adjacency, directed=directed)
-    return _shares(_each_binary(checked, of_edges=False), directed)[0]
+    return _shares(_find_traffic_binary(adjacency, directed), directed)[0]
 
 
 def edge_betweenness_binary(adjacency: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
@@ -132,8 +131,7 @@ def node_and_edge_betweenness_binary(
     >>> nodes
     array([0., 1., 0.])
     """
-    checked = check_adjacency(adjacency, directed=directed)
-    return _shares(_each_binary(checked, of_edges=True), directed)
+    return _shares(_find_traffic_binary(adjacency, directed), directed)
 
 
 def betweenness_weighted(weights: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
@@ -270,33 +268,81 @@ def _shares(
     return np.asarray(traffic[..., -1, :] / others), np.asarray(edges / pairs)
 
 
-def _each_binary(adjacency: NDArray[np.bool_], *, of_edges: bool) -> NDArray[np.float64]:
-    """Return the traffic of each network, that of its edges only if asked for."""
-    flat = adjacency.reshape(-1, *adjacency.shape[-2:])
-    traffic = np.array([_traffic_binary(each, of_edges=of_edges) for each in flat])
-    return traffic.reshape(*adjacency.shape[:-2], -1, adjacency.shape[-1])
+def _find_traffic_binary(adjacency: ArrayLike, directed: bool) -> NDArray[np.float64]:
+    """Return ``_traffic_binary`` of all networks."""
+    away = check_bits(adjacency, directed=directed)
+    into = away
+    if directed:
+        into = check_bits(np.swapaxes(np.asarray(adjacency), -1, -2), directed=True)
+    n_regions = away.shape[-2]
+    return over_networks(_traffic_binary, away, into, shape=(n_regions + 1, n_regions))
 
 
-def _traffic_binary(adjacency: NDArray[np.bool_], *, of_edges: bool) -> NDArray[np.float64]:
-    """Return the paths along each edge, and in a last row through each region, of one network."""
-    hops = count_hops(adjacency)
-    edges = adjacency.astype(np.float64)
-    last = int(hops[np.isfinite(hops)].max())
-    levels = [hops == step for step in range(last + 1)]
-    found = [np.eye(len(edges)), edges]  # paths from s (row) to i (column), by their length
-    for step in range(2, last + 1):
-        found.append((found[-1] @ edges) * levels[step])
-    passing = np.zeros(edges.shape)  # from s, through i
-    traffic = np.zeros((len(edges) + 1, len(edges)))
-    for step in range(last, 0, -1):
-        share = np.divide(1 + passing, found[step], out=np.zeros(edges.shape), where=levels[step])
-        if step > 1:
-            passing = (share @ edges.T) * found[step - 1]
-            traffic[-1] += passing.sum(axis=0)
-        if of_edges:
-            traffic[:-1] += found[step - 1].T @ share if step > 1 else share
-    traffic[:-1] *= edges
-    return traffic
+@kernel
+def _traffic_binary(away, into, out):  # type: ignore[no-untyped-def]
+    """Write the paths along each edge, and in a last row through each region, of one network."""
+    n, n_words = away.shape
+    levels = np.zeros((n + 1, n_words), dtype=np.uint64)  # the regions at each number of edges
+    unseen = np.empty(n_words, dtype=np.uint64)
+    n_paths, dependency = np.empty(n), np.empty(n)
+    arriving = np.zeros((n, n))  # row: where an edge ends
+    for source in range(n):
+        for w in range(n_words):
+            levels[0, w] = np.uint64(0)
+            unseen[w] = all_ones(n - 64 * w)
+        levels[0, source // 64] = np.uint64(1) << np.uint64(source % 64)
+        unseen[source // 64] &= ~levels[0, source // 64]
+        n_paths[source] = 1.0
+        last = 0
+        while next_hop(away, levels[last], unseen, levels[last + 1]) > 0:
+            last += 1
+            _count_paths(into, levels[last - 1], levels[last], n_paths)
+        dependency[:] = 0.0
+        for step in range(last, 0, -1):
+            _share_back(into, levels[step - 1], levels[step], n_paths, dependency, arriving)
+        for i in range(n):
+            if i != source:
+                out[n, i] += dependency[i]
+    for i in range(n):
+        for j in range(n):
+            out[i, j] = arriving[j, i]
+
+
+@kernel
+def _count_paths(into, nearer, level, n_paths):  # type: ignore[no-untyped-def]
+    """Write the number of shortest paths to each region of a level, from those to the nearer."""
+    for w in range(len(level)):
+        word = level[w]
+        while word != 0:
+            i = 64 * w + np.int64(lowest_one(word))
+            word &= word - np.uint64(1)
+            total = 0.0
+            for v in range(len(level)):
+                before = into[i, v] & nearer[v]
+                while before != 0:
+                    total += n_paths[64 * v + np.int64(lowest_one(before))]
+                    before &= before - np.uint64(1)
+            n_paths[i] = total
+
+
+@kernel
+def _share_back(into, nearer, level, n_paths, dependency, arriving):  # type: ignore[no-untyped-def]
+    """Share what depends on each region of a level among the edges that its paths arrive by."""
+    for w in range(len(level)):
+        word = level[w]
+        while word != 0:
+            i = 64 * w + np.int64(lowest_one(word))
+            word &= word - np.uint64(1)
+            share = (1.0 + dependency[i]) / n_paths[i]
+            row = arriving[i]
+            for v in range(len(level)):
+                before = into[i, v] & nearer[v]
+                while before != 0:
+                    j = 64 * v + np.int64(lowest_one(before))
+                    before &= before - np.uint64(1)
+                    amount = n_paths[j] * share
+                    dependency[j] += amount
+                    row[j] += amount
 
 
 @kernel

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._bits import lowest_one, pack
-from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._bits import lowest_one
+from brainnet.metrics._checks import check_adjacency, check_bits, check_weights
 from brainnet.metrics._compile import fast_kernel, kernel, over_networks
 from brainnet.metrics._shortest import (
     LANES,
@@ -88,7 +88,7 @@ def global_efficiency_binary(
     >>> float(global_efficiency_binary([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).round(4))
     0.8333
     """
-    counts = hop_counts(check_adjacency(adjacency, directed=directed))
+    counts = hop_counts(check_bits(adjacency, directed=directed))
     n_regions = counts.shape[-1]
     total = counts[..., 1:] @ (1.0 / np.arange(1, n_regions))
     return np.asarray(total / (n_regions * (n_regions - 1) or np.nan))
@@ -126,8 +126,8 @@ def local_efficiency_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
     >>> local_efficiency_binary([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
     array([1., 1., 1.])
     """
-    checked = check_adjacency(adjacency)
-    return over_networks(_local_binary, checked, shape=checked.shape[-1:])
+    bits = check_bits(adjacency)
+    return over_networks(_local_binary, bits, shape=bits.shape[-2:-1])
 
 
 def local_efficiency_weighted(weights: ArrayLike) -> NDArray[np.float64]:
@@ -337,12 +337,9 @@ def inverse(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @kernel
-def _local_binary(adjacency, out):  # type: ignore[no-untyped-def]
+def _local_binary(bits, out):  # type: ignore[no-untyped-def]
     """Write the local efficiency of one boolean network."""
-    n = len(adjacency)
-    n_words = (n + 63) // 64
-    bits = np.empty((n, n_words), dtype=np.uint64)
-    pack(adjacency, bits)
+    n, n_words = bits.shape
     near = np.empty(n, dtype=np.int64)
     rank = np.empty(n, dtype=np.uint64)
     inner = np.empty(n * n_words, dtype=np.uint64)

@@ -7,17 +7,14 @@ measures of lengths take these, so that one search serves several measures.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._bits import pack
-from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._checks import check_bits, check_weights
 from brainnet.metrics._compile import kernel, over_networks
 from brainnet.metrics._shortest import (
     add_hops,
-    all_ones,
     fill_hops,
     fill_lengths,
     lower_directed,
     lower_symmetric,
-    next_hop,
 )
 
 
@@ -53,7 +50,8 @@ def distances_binary(adjacency: ArrayLike, *, directed: bool = False) -> NDArray
            [1., 0., 1.],
            [2., 1., 0.]])
     """
-    return count_hops(check_adjacency(adjacency, directed=directed))
+    bits = check_bits(adjacency, directed=directed)
+    return over_networks(fill_hops, bits, shape=(bits.shape[-2],) * 2)
 
 
 def distances_weighted(weights: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
@@ -220,7 +218,7 @@ def characteristic_path_length_binary(
     >>> float(characteristic_path_length_binary([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).round(4))
     1.3333
     """
-    counts = hop_counts(check_adjacency(adjacency, directed=directed))
+    counts = hop_counts(check_bits(adjacency, directed=directed))
     n_pairs = counts.sum(axis=-1)
     total = counts @ np.arange(counts.shape[-1], dtype=np.float64)
     return np.asarray(total / np.where(n_pairs > 0, n_pairs, np.nan))
@@ -356,106 +354,13 @@ def n_components(distances: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.round((1.0 / size).sum(axis=-1)))
 
 
-def edge_range(adjacency: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
-    """Return how many edges join the two regions of each edge once that edge is cut.
-
-    Parameters
-    ----------
-    adjacency : (..., n_regions, n_regions) array
-        Boolean or 0 and 1, symmetric, zero diagonal.
-    directed : bool, optional
-        Accept networks that are not symmetric: entry (i, j) is the edge from i to j.
-
-    Returns
-    -------
-    (..., n_regions, n_regions) array
-        From 2; infinity where no other path leads, NaN where there is no edge (0 in the Brain
-        Connectivity Toolbox). Edges of a range above 2 are shortcuts.
-
-    Raises
-    ------
-    ValueError
-        If ``adjacency`` is not boolean, square and symmetric, or holds NaN.
-
-    References
-    ----------
-    Watts (1999), Small Worlds, Princeton University Press.
-
-    Examples
-    --------
-    >>> edge_range([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
-    array([[nan,  2.,  2.],
-           [ 2., nan,  2.],
-           [ 2.,  2., nan]])
-    """
-    checked = check_adjacency(adjacency, directed=directed)
-    return over_networks(_edge_range, checked, shape=checked.shape[-2:])
-
-
-def shortcut_fraction(adjacency: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
-    """Return the share of edges whose two regions no path of two edges joins.
-
-    Parameters
-    ----------
-    adjacency : (..., n_regions, n_regions) array
-        Boolean or 0 and 1, symmetric, zero diagonal.
-    directed : bool, optional
-        Accept networks that are not symmetric: entry (i, j) is the edge from i to j.
-
-    Returns
-    -------
-    (...) array
-        From 0 to 1; a bridge is a shortcut. A network without edges gives NaN.
-
-    Raises
-    ------
-    ValueError
-        If ``adjacency`` is not boolean, square and symmetric, or holds NaN.
-
-    References
-    ----------
-    Watts (1999), Small Worlds, Princeton University Press.
-
-    Examples
-    --------
-    >>> float(shortcut_fraction([[0, 1, 0], [1, 0, 1], [0, 1, 0]]))
-    1.0
-    """
-    ranges = edge_range(adjacency, directed=directed)
-    n_edges = (~np.isnan(ranges)).sum(axis=(-2, -1))
-    return np.asarray((ranges > 2).sum(axis=(-2, -1)) / np.where(n_edges > 0, n_edges, np.nan))
-
-
-def count_hops(adjacency: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the number of edges on shortest paths.
-
-    Parameters
-    ----------
-    adjacency : (..., n_regions, n_regions) boolean array
-        Checked: zero diagonal. Entry (i, j) is the edge from i to j.
-
-    Returns
-    -------
-    (..., n_regions, n_regions) array
-        Whole numbers; 0 on the diagonal, infinity where no path leads.
-
-    Examples
-    --------
-    >>> count_hops(np.array([[False, True], [True, False]]))
-    array([[0., 1.],
-           [1., 0.]])
-    """
-    networks = np.ascontiguousarray(adjacency, dtype=bool)
-    return over_networks(_hops, networks, shape=networks.shape[-2:])
-
-
-def hop_counts(adjacency: NDArray[np.bool_]) -> NDArray[np.float64]:
+def hop_counts(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Return how many ordered pairs of regions are 0, 1, 2... edges apart.
 
     Parameters
     ----------
-    adjacency : (..., n_regions, n_regions) boolean array
-        Checked: zero diagonal. Entry (i, j) is the edge from i to j.
+    bits : (..., n_regions, n_words) array
+        As ``check_bits`` returns it: row i holds the edges from i.
 
     Returns
     -------
@@ -465,10 +370,10 @@ def hop_counts(adjacency: NDArray[np.bool_]) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> hop_counts(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=bool))
+    >>> hop_counts(check_bits([[0, 1, 0], [1, 0, 1], [0, 1, 0]]))
     array([0., 4., 2.])
     """
-    return over_networks(_hop_counts, adjacency, shape=adjacency.shape[-1:])
+    return over_networks(_hop_counts, bits, shape=bits.shape[-2:-1])
 
 
 def _check_distances(distances: ArrayLike) -> NDArray[np.float64]:
@@ -504,45 +409,6 @@ def _distances_weighted(weights, symmetric, out):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _hops(adjacency, out):  # type: ignore[no-untyped-def]
-    """Write the number of edges on the shortest paths of one network."""
-    n = len(adjacency)
-    bits = np.empty((n, (n + 63) // 64), dtype=np.uint64)
-    pack(adjacency, bits)
-    fill_hops(bits, out)
-
-
-@kernel
-def _hop_counts(adjacency, out):  # type: ignore[no-untyped-def]
+def _hop_counts(bits, out):  # type: ignore[no-untyped-def]
     """Write how many ordered pairs of one network are each number of edges apart."""
-    n = len(adjacency)
-    bits = np.empty((n, (n + 63) // 64), dtype=np.uint64)
-    pack(adjacency, bits)
-    add_hops(bits, n, out)
-
-
-@kernel
-def _edge_range(adjacency, out):  # type: ignore[no-untyped-def]
-    """Write the distance between the ends of each edge of one network without that edge."""
-    n = len(adjacency)
-    n_words = (n + 63) // 64
-    bits = np.empty((n, n_words), dtype=np.uint64)
-    pack(adjacency, bits)
-    frontier, further = np.empty(n_words, dtype=np.uint64), np.empty(n_words, dtype=np.uint64)
-    unseen = np.empty(n_words, dtype=np.uint64)
-    out[:] = np.nan
-    for i in range(n):
-        for j in range(n):
-            if adjacency[i, j]:
-                target = np.uint64(1) << np.uint64(j % 64)
-                frontier[:] = bits[i]
-                frontier[j // 64] &= ~target
-                for w in range(n_words):
-                    unseen[w] = all_ones(n - 64 * w) & ~frontier[w]
-                unseen[i // 64] &= ~(np.uint64(1) << np.uint64(i % 64))
-                hops, n_found = 1, 1
-                while n_found > 0 and unseen[j // 64] & target != 0:
-                    n_found = next_hop(bits, frontier, unseen, further)
-                    frontier, further = further, frontier
-                    hops += 1
-                out[i, j] = hops if n_found > 0 else np.inf
+    add_hops(bits, len(bits), out)

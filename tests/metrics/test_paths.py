@@ -1,12 +1,12 @@
 """Distances and what is made of them, beside scipy, networkx and sums by hand."""
 
-import bct
 import networkx
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import shortest_path
 
 from brainnet.metrics import paths
+from brainnet.metrics._checks import check_bits
 
 RING = networkx.to_numpy_array(networkx.cycle_graph(7))
 PATH = networkx.to_numpy_array(networkx.path_graph(5))
@@ -31,9 +31,6 @@ def test_contracts(contract):
     contract(lambda x: paths.distances_binary(x, directed=True), rank=2, binary=True, directed=True)
     contract(lambda x: paths.distances_weighted(x, directed=True), rank=2, directed=True)
     contract(paths.characteristic_path_length_binary, rank=0, binary=True)
-    contract(paths.edge_range, rank=2, binary=True)
-    contract(lambda x: paths.edge_range(x, directed=True), rank=2, binary=True, directed=True)
-    contract(paths.shortcut_fraction, rank=0, binary=True)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 9, 63, 64, 65, 130])
@@ -96,8 +93,6 @@ def test_without_edges(n):
     np.testing.assert_array_equal(
         paths.distances_weighted(empty), np.where(np.eye(n) > 0, 0, np.inf)
     )
-    assert np.isnan(paths.edge_range(empty)).all()
-    assert np.isnan(paths.shortcut_fraction(empty))
 
 
 def test_of_lengths_by_hand():
@@ -117,44 +112,7 @@ def test_public_parts_on_several_networks(modular):
     np.testing.assert_allclose(
         paths.floyd_warshall(lengths), paths.distances_weighted(weights), rtol=1e-14
     )
-    np.testing.assert_array_equal(
-        paths.count_hops(weights > 0), paths.distances_binary(weights > 0)
-    )
-    counts = paths.hop_counts(weights > 0)
+    counts = paths.hop_counts(check_bits(weights > 0))
     hops = paths.distances_binary(weights > 0)
     for h in range(1, 9):
         np.testing.assert_array_equal(counts[..., h], (hops == h).sum(axis=(-2, -1)))
-
-
-def test_edge_range_by_hand():
-    np.testing.assert_array_equal(paths.edge_range(RING)[RING > 0], 6)
-    np.testing.assert_array_equal(paths.edge_range(PATH)[PATH > 0], np.inf)
-    assert paths.shortcut_fraction(RING) == 1
-    complete = np.ones((5, 5)) - np.eye(5)
-    assert paths.shortcut_fraction(complete) == 0
-    joined = np.kron(np.eye(2), np.ones((3, 3)) - np.eye(3))
-    joined[2, 3] = joined[3, 2] = 1
-    assert paths.shortcut_fraction(joined) == pytest.approx(1 / 7)
-
-
-@pytest.mark.parametrize("n, density", [(12, 0.3), (70, 0.05)])
-@pytest.mark.parametrize("directed", [False, True])
-def test_edge_range_beside_cutting_each_edge(n, density, directed):
-    adjacency = random_directed(n, density, seed=n) > 0
-    adjacency = adjacency if directed else adjacency | adjacency.T
-    expected = np.full((n, n), np.nan)
-    for i, j in np.argwhere(adjacency):
-        cut = adjacency.copy()
-        cut[i, j] = False
-        expected[i, j] = paths.distances_binary(cut, directed=True)[i, j]
-    np.testing.assert_array_equal(paths.edge_range(adjacency, directed=directed), expected)
-
-
-def test_edge_range_beside_bctpy():
-    """Its share of shortcuts is wrong: always two over the number of edges."""
-    adjacency = random_directed(12, 0.3, seed=1) > 0
-    found = paths.edge_range(adjacency, directed=True)
-    ranges, _, shortcuts, _ = bct.erange(adjacency.astype(float))
-    np.testing.assert_array_equal(found[adjacency], ranges[adjacency])
-    share = shortcuts.sum() / adjacency.sum()
-    assert 0 < share == pytest.approx(paths.shortcut_fraction(adjacency, directed=True))
