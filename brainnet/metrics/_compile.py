@@ -1,6 +1,7 @@
 """How kernels are compiled, and how they are run over many networks."""
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,8 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-WORTH_A_THREAD = 2_000_000
-"""Fewest entries of all networks together for which starting threads pays."""
+WORTH_A_THREAD = 0.002
+"""Seconds that the networks after the first must be expected to take for threads to pay."""
 
 
 def kernel(function: Kernel) -> Kernel:
@@ -68,12 +69,15 @@ def over_networks(
         for i in range(first, last):
             function(*[each[i] for each in flat], *constants, out[i])
 
-    n_workers = min(n_threads(), n_networks)
-    if n_workers < 2 or networks.size < WORTH_A_THREAD:
-        run(0, n_networks)
+    start = time.perf_counter()
+    run(0, min(1, n_networks))
+    rest = (time.perf_counter() - start) * (n_networks - 1)
+    n_workers = min(n_threads(), n_networks - 1)
+    if n_workers < 2 or rest < WORTH_A_THREAD:
+        run(1, n_networks)
     else:
         step = -(-n_networks // (4 * n_workers))
-        starts = range(0, n_networks, step)
+        starts = range(1, n_networks, step)
         with ThreadPoolExecutor(n_workers) as pool:
             list(pool.map(lambda i: run(i, min(i + step, n_networks)), starts))
     return out.reshape(leading + shape)

@@ -409,7 +409,7 @@ def _consensus(shares, threshold, resolution, n_runs, seed, out):  # type: ignor
     current = shares
     state = np.array([seed], dtype=np.uint64)
     runs = np.empty((n_runs, n), dtype=np.int64)
-    importance = np.full(n_runs, 1.0 / n_runs)
+    importance = np.ones(n_runs)
     start = np.arange(n)
     for _ in range(MOST_ROUNDS):
         cut = np.where(current >= threshold, current, 0.0)
@@ -419,4 +419,5 @@ def _consensus(shares, threshold, resolution, n_runs, seed, out):  # type: ignor
             break
         current = np.zeros((n, n))
         _share_of_pairs(runs, importance, current)
+        current /= n_runs  # of whole counts: 1 where all agree
     out[:] = runs[0]

@@ -116,6 +116,12 @@ class Case:
     def networkit_lengths(self) -> networkit.Graph:
         return self._networkit(self.edge_lengths, weighted=True)
 
+    @cached_property
+    def networkit_order(self) -> np.ndarray:
+        graph = self.networkit
+        pairs = zip(self.rows.tolist(), self.columns.tolist(), strict=True)
+        return np.array([graph.edgeId(i, j) for i, j in pairs])
+
     def _networkit(self, values: np.ndarray, *, weighted: bool) -> networkit.Graph:
         graph = networkit.Graph(self.n, weighted=weighted)
         for i, j, value in zip(self.rows, self.columns, values, strict=True):
@@ -208,10 +214,10 @@ def numpy_clustering_binary(case: Case) -> np.ndarray:
     return np.divide(triangles, pairs, out=np.zeros(case.n), where=pairs > 0)
 
 
-def networkit_betweenness(graph: networkit.Graph, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the betweenness of nodes and of edges, over ordered pairs."""
+def networkit_betweenness(case: Case, graph: networkit.Graph) -> tuple[np.ndarray, np.ndarray]:
+    """Return networkit's: nodes over ordered pairs, edges over pairs."""
     found = networkit.centrality.Betweenness(graph, False, True).run()
-    return np.array(found.scores()), np.array(found.edgeScores())
+    return np.array(found.scores()), np.array(found.edgeScores())[case.networkit_order] / 2
 
 
 def networkit_distances(graph: networkit.Graph) -> np.ndarray:
@@ -221,13 +227,13 @@ def networkit_distances(graph: networkit.Graph) -> np.ndarray:
 
 
 def our_betweenness(case: Case, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return brainnet's betweenness of nodes and edges, over ordered pairs as in bctpy."""
+    """Return brainnet's betweenness of nodes (ordered pairs) and edges (pairs), as in bctpy."""
     if kind == "binary":
         nodes, edges = betweenness.node_and_edge_betweenness_binary(case.adjacency)
     else:
         nodes, edges = betweenness.node_and_edge_betweenness_weighted(case.weights)
     n = case.n
-    return nodes * (n - 1) * (n - 2), edge_values(case, edges) * n * (n - 1)
+    return nodes * (n - 1) * (n - 2), edge_values(case, edges) * n * (n - 1) / 2
 
 
 def bct_betweenness_binary(case: Case) -> tuple[np.ndarray, np.ndarray | None]:
@@ -246,10 +252,10 @@ def bct_betweenness_weighted(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def igraph_betweenness(case: Case, lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return igraph's, over ordered pairs."""
+    """Return igraph's: nodes over ordered pairs, edges over pairs."""
     nodes = case.igraph.betweenness(directed=False, weights=lengths)
     edges = case.igraph.edge_betweenness(directed=False, weights=lengths)
-    return 2 * np.array(nodes), 2 * np.array(edges)
+    return 2 * np.array(nodes), np.array(edges)
 
 
 def best_of_runs(run: Callable[[int], tuple[np.ndarray, float]]) -> float:
@@ -389,7 +395,7 @@ ROWS: Mapping[str, Row] = {
         bct_betweenness_binary,
         {
             "igraph": lambda c: igraph_betweenness(c, None),
-            "networkit": lambda c: networkit_betweenness(c.networkit, c.n),
+            "networkit": lambda c: networkit_betweenness(c, c.networkit),
         },
     ),
     "betweenness_weighted": Row(
@@ -397,7 +403,7 @@ ROWS: Mapping[str, Row] = {
         bct_betweenness_weighted,
         {
             "igraph": lambda c: igraph_betweenness(c, c.edge_lengths),
-            "networkit": lambda c: networkit_betweenness(c.networkit_lengths, c.n),
+            "networkit": lambda c: networkit_betweenness(c, c.networkit_lengths),
         },
     ),
     "participation_coefficient": Row(

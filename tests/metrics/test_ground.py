@@ -29,7 +29,7 @@ def test_threads_over_networks_change_nothing(monkeypatch):
     networks = np.random.default_rng(0).random((3, 5, 40, 40))
     expected = 2.0 * networks.sum(axis=(-2, -1))
     monkeypatch.setattr(_compile, "WORTH_A_THREAD", 0)
-    for threads in ("1", "4"):
+    for threads in ("1", "2", "4"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         assert _compile.n_threads() == int(threads)
         found = _compile.over_networks(add_up, networks, constants=(2.0,))

@@ -135,6 +135,18 @@ def test_consensus_of_a_batch_is_a_loop():
     assert partitions.consensus(shares[0], threshold=1).tolist() == list(range(12))
 
 
+def test_consensus_keeps_pairs_at_the_threshold():
+    pair = [[0, 0.5], [0.5, 0]]
+    assert partitions.consensus(pair, threshold=0.5).tolist() == [0, 0]
+    assert partitions.consensus(pair, threshold=0.51).tolist() == [0, 1]
+    triangles = np.kron(np.eye(30), np.ones((3, 3))) - np.eye(90)
+    ends = np.arange(2, 90, 3)
+    triangles[ends, (ends + 1) % 90] = triangles[(ends + 1) % 90, ends] = 1  # in a ring
+    assert len({louvain(triangles, n_runs=1, rng=s).tobytes() for s in range(5)}) > 1
+    found = partitions.consensus(triangles, threshold=1, n_runs=97)
+    assert (found.reshape(30, 3) == found[::3, None]).all()  # in which all runs agree
+
+
 def test_consensus_contract(contract):
     contract(lambda w: partitions.consensus(np.where(w == 2, 1, w)), rank=1, reorder=False)
 
