@@ -18,54 +18,6 @@ def from_edges(n, edges, *, directed=False):
     return network
 
 
-def test_partial_takes_a_mask_each_and_keeps_weights(modular):
-    networks = np.array([modular(30, density=0.3, seed=s) for s in (1, 2)])
-    masks = np.array([from_edges(30, [(i, i + 1) for i in range(k, 25)]) for k in (0, 9)])
-    drawn = nulls.rewire_partial(networks, masks, n_nulls=3)
-    for network, mask, some in zip(networks, masks, drawn, strict=True):
-        for null in some:
-            np.testing.assert_array_equal(null[mask], network[mask])
-            assert ((null > 0) != (network > 0)).sum() > 100
-            np.testing.assert_array_equal(np.sort(null, axis=None), np.sort(network, axis=None))
-    with pytest.raises(ValueError, match="fixed must be of shape"):
-        nulls.rewire_partial(networks, masks[:, 1:, 1:])
-
-
-def test_degrees_and_weights_stay(modular):
-    weights = modular(60, density=0.2)
-    drawn = nulls.rewire(weights, n_nulls=4)
-    assert drawn.dtype == np.float64
-    for null in drawn:
-        np.testing.assert_array_equal(null, null.T)
-        np.testing.assert_array_equal((null > 0).sum(0), (weights > 0).sum(0))
-        np.testing.assert_array_equal(np.sort(null, axis=None), np.sort(weights, axis=None))
-        assert not null.diagonal().any()
-
-
-def test_directed_degrees_and_weights_stay(modular):
-    rng = np.random.default_rng(0)
-    weights = modular(60, density=0.3) * (rng.random((60, 60)) < 0.6)
-    for null in nulls.rewire_directed(weights, n_nulls=4):
-        for axis in (0, 1):
-            np.testing.assert_array_equal((null > 0).sum(axis), (weights > 0).sum(axis))
-        np.testing.assert_array_equal(np.sort(null, axis=None), np.sort(weights, axis=None))
-        assert not null.diagonal().any()
-        assert (null != null.T).any()
-
-
-def test_ten_swaps_per_edge_forget_the_network_and_few_do_not(modular):
-    adjacency = modular(100, density=0.1) > 0
-    density = adjacency.mean()
-
-    def overlap(swaps):
-        drawn = nulls.rewire(adjacency, n_nulls=20, swaps_per_edge=swaps)
-        return (drawn & adjacency).sum() / adjacency.sum() / 20
-
-    assert overlap(0) == 1
-    assert overlap(0.05) == pytest.approx(0.9, abs=0.02)  # each swap moves two edges
-    assert overlap(10) == pytest.approx(density, abs=0.05)
-
-
 def in_one_piece(network):
     return connected_components(network, connection="strong")[0] == 1
 
