@@ -5,7 +5,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._bits import count_ones, lowest_one
+from brainnet.metrics._checks import check_adjacency, check_bits, check_weights
+from brainnet.metrics._compile import kernel, over_networks
 
 End = Literal["in", "out"]
 """Which degree or strength of a region counts at an end of a directed edge."""
@@ -45,9 +47,7 @@ def assortativity_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
     >>> float(assortativity_binary([[0, 1, 1], [1, 0, 0], [1, 0, 0]]))
     -1.0
     """
-    edges = check_adjacency(adjacency).astype(np.float64)
-    degrees = edges.sum(axis=-1)
-    return _correlation(edges, degrees, degrees)
+    return over_networks(_degree_correlation, check_bits(adjacency))
 
 
 def assortativity_binary_directed(
@@ -205,6 +205,36 @@ def local_assortativity_signed(
     """
     checked = check_weights(weights, signed=True)
     return _local(np.maximum(checked, 0.0)), _local(np.maximum(-checked, 0.0))
+
+
+@kernel
+def _degree_correlation(bits, out):  # type: ignore[no-untyped-def]
+    """Write Pearson's correlation of the degrees at the two ends of an edge, NaN if all equal."""
+    n, n_words = bits.shape
+    degrees = np.zeros(n, dtype=np.int64)
+    n_edges, square, fewest, most = 0, 0, n, 0
+    for i in range(n):
+        for w in range(n_words):
+            degrees[i] += np.int64(count_ones(bits[i, w]))
+        if degrees[i] > 0:
+            fewest, most = min(fewest, degrees[i]), max(most, degrees[i])
+        n_edges += degrees[i]
+        square += degrees[i] ** 2
+    if fewest >= most:
+        out[0] = np.nan
+        return
+    centred = degrees - square / n_edges
+    covariance, variance = 0.0, 0.0
+    for i in range(n):
+        near = 0.0
+        for w in range(n_words):
+            word = bits[i, w]
+            while word != np.uint64(0):
+                near += centred[np.int64(lowest_one(word)) + 64 * w]
+                word &= word - np.uint64(1)
+        covariance += near * centred[i]
+        variance += degrees[i] * centred[i] ** 2
+    out[0] = min(max(covariance / variance, -1.0), 1.0)
 
 
 def _at(networks: NDArray[np.float64], end: str, name: str) -> NDArray[np.float64]:

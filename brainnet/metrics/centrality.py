@@ -4,11 +4,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainnet.metrics._checks import check_adjacency, check_weights
-from brainnet.metrics._compile import fast_kernel, over_networks
+from brainnet.metrics._compile import over_networks
+from brainnet.metrics._lanczos import clear_other_pieces, leading_vector
 from brainnet.metrics.paths import distances_binary, distances_weighted
 
 EIGENVALUE_TOLERANCE = 1e-9
 """Eigenvalues within this share of the largest are equal to it."""
+
+NEARLY_NOTHING = 1e-6
+"""An entry below it may be the rounding of a region outside the leading piece."""
 
 LARGEST_EXPONENT = 709.0
 """Above it, the exponential is beyond the largest double."""
@@ -49,11 +53,13 @@ def eigenvector_centrality(weights: ArrayLike) -> NDArray[np.float64]:
     array([0.5   , 0.7071, 0.5   ])
     """
     checked = check_weights(weights)
-    vectors = over_networks(_iterate_power, checked, shape=checked.shape[-1:])
+    vectors = over_networks(leading_vector, checked, shape=checked.shape[-1:])
     slow = vectors[..., 0] < 0
     if slow.any():
         vectors[slow] = _leading_projection(checked[slow])
-    vectors[vectors < 1e-12] = 0.0
+    if vectors.min() < NEARLY_NOTHING:
+        vectors = over_networks(clear_other_pieces, checked, vectors, shape=checked.shape[-1:])
+        vectors[vectors < 1e-12] = 0.0
     norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(norm > 0, norm, np.nan))
 
@@ -311,36 +317,3 @@ def _leading_projection(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     leading = values >= values[..., -1:] * (1 - EIGENVALUE_TOLERANCE)
     weight = np.where(leading, vectors.sum(axis=-2), 0.0)
     return np.asarray(np.maximum((vectors @ weight[..., None])[..., 0], 0.0))
-
-
-@fast_kernel
-def _iterate_power(weights, vector):  # type: ignore[no-untyped-def]
-    """Write the leading eigenvector of one network, or -1 if it converges slowly.
-
-    A quarter of the eigenvalue is added to the diagonal, for networks whose smallest eigenvalue
-    is minus the largest. An error that decays too slowly to be seen in the residual belongs to
-    eigenvalues so close that no method tells them apart.
-    """
-    n = len(weights)
-    product = np.empty(n)
-    vector[:] = 1.0 / n
-    for _ in range(120):
-        total = 0.0
-        for i in range(n):
-            row = weights[i]
-            value = 0.0
-            for j in range(n):
-                value += row[j] * vector[j]
-            product[i] = value
-            total += value
-        if total == 0.0:
-            vector[:] = 0.0
-            return
-        residual = 0.0
-        for i in range(n):
-            change = product[i] / total - vector[i]
-            residual += abs(change)
-            vector[i] += 0.8 * change
-        if residual < 1e-14:
-            return
-    vector[:] = -1.0

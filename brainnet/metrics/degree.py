@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._checks import check_adjacency, check_bits, check_weights
 
 
 def degree(adjacency: ArrayLike) -> NDArray[np.float64]:
@@ -35,7 +35,8 @@ def degree(adjacency: ArrayLike) -> NDArray[np.float64]:
     >>> degree([[0, 1, 1], [1, 0, 0], [1, 0, 0]])
     array([2., 1., 1.])
     """
-    return _count(check_adjacency(adjacency), axis=-1)
+    counts = np.bitwise_count(check_bits(adjacency)).sum(axis=-1, dtype=np.uint32)
+    return np.asarray(counts, dtype=np.float64)
 
 
 def degree_in(adjacency: ArrayLike) -> NDArray[np.float64]:

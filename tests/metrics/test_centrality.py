@@ -5,6 +5,7 @@ import igraph
 import networkx
 import numpy as np
 import pytest
+from scipy.sparse import csgraph
 
 from brainnet.metrics import centrality
 
@@ -63,6 +64,124 @@ def test_eigenvector_centrality_tells_pieces_of_nearly_equal_eigenvalue_apart(ga
     weaker[4:, 4:] *= 1 - gap
     result = centrality.eigenvector_centrality(weaker)
     np.testing.assert_allclose(result, [0.5] * 4 + [0] * 4, atol=1e-9)
+
+
+def by_all_eigenvectors(weights):
+    """The projection of equal values on the leading eigenvectors, zero outside their pieces."""
+    weights = weights / weights.max()
+    n_pieces, piece = csgraph.connected_components(weights > 0)
+    radius = np.zeros(n_pieces)
+    vector = np.zeros(len(weights))
+    for k in range(n_pieces):
+        inside = piece == k
+        values, vectors = np.linalg.eigh(weights[np.ix_(inside, inside)])
+        radius[k] = values[-1]
+        vector[inside] = np.abs(vectors[:, -1]) * np.abs(vectors[:, -1].sum())
+    vector[radius[piece] < radius.max() * (1 - 1e-9)] = 0
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.mark.parametrize("n_regions", [2, 3, 4, 5, 17, 100, 400])
+@pytest.mark.parametrize("density", [0.005, 0.03, 0.2, 1.0])
+def test_eigenvector_centrality_against_eigh(modular, n_regions, density):
+    weighted = modular(n_regions, density=density, seed=n_regions)
+    for network in (weighted, (weighted > 0).astype(float)):
+        result = centrality.eigenvector_centrality(network)
+        expected = by_all_eigenvectors(network)
+        np.testing.assert_allclose(result, expected, atol=1e-10)
+        np.testing.assert_array_equal(result[expected == 0], 0)
+
+
+@pytest.mark.parametrize("coupling", [0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2])
+def test_eigenvector_centrality_of_nearly_equal_modules(coupling):
+    rng = np.random.default_rng(1)
+    network = np.triu(np.kron(np.eye(3), rng.random((40, 40))), 1)
+    network[:40, 40:80] = coupling * rng.random((40, 40))  # two equal modules, joined weakly
+    network[80:] *= 0.999  # and a third apart
+    network += network.T
+    result = centrality.eigenvector_centrality(network)
+    alone = centrality.eigenvector_centrality(network[80:, 80:])
+    # to first order in the coupling the leading vector is the sum of those of the modules
+    np.testing.assert_allclose(result[:80], np.tile(alone, 2) / np.sqrt(2), atol=1e-11 + coupling)
+    np.testing.assert_array_equal(result[80:], 0)
+    values, vectors = np.linalg.eigh(network[:80, :80])
+    gap = (values[-1] - values[-2]) / values[-1]
+    if gap > 1e-9:  # known up to the rounding over the gap
+        expected = np.abs(vectors[:, -1])
+        np.testing.assert_allclose(result[:80], expected, atol=1e-15 / gap + 1e-13)
+
+
+@pytest.mark.parametrize("graph", ["path", "wheel", "star", "lollipop", "barbell", "bipartite"])
+def test_eigenvector_centrality_of_known_graphs(graph):
+    made = {
+        "path": networkx.path_graph(300),
+        "wheel": networkx.wheel_graph(50),
+        "star": networkx.star_graph(60),
+        "lollipop": networkx.lollipop_graph(20, 6),
+        "barbell": networkx.barbell_graph(20, 2),
+        "bipartite": networkx.complete_bipartite_graph(7, 30),
+    }
+    network = networkx.to_numpy_array(made[graph])
+    result = centrality.eigenvector_centrality(network)
+    values, vectors = np.linalg.eigh(network)
+    expected = np.abs(vectors[:, -1])
+    # a vector is known up to the rounding of the matrix over the gap to the next eigenvalue
+    tolerance = 1e-14 * values[-1] / (values[-1] - values[-2])
+    if tolerance < 1e-6:
+        np.testing.assert_allclose(result, expected, atol=tolerance)
+    assert np.abs(network @ result - values[-1] * result).max() < 1e-7
+
+
+@pytest.mark.parametrize("n_pieces", [2, 3, 7])
+def test_eigenvector_centrality_of_pieces_that_are_reordered(modular, n_pieces):
+    piece = modular(30, density=0.3, seed=5)
+    network = np.zeros((30 * n_pieces + 4, 30 * n_pieces + 4))
+    network[:-4, :-4] = np.kron(np.eye(n_pieces), piece)
+    network[-4, -3] = network[-3, -4] = 0.5
+    order = np.random.default_rng(2).permutation(len(network))
+    alone = centrality.eigenvector_centrality(piece) / np.sqrt(n_pieces)
+    expected = np.concatenate([*[alone] * n_pieces, np.zeros(4)])
+    result = centrality.eigenvector_centrality(network[np.ix_(order, order)])
+    np.testing.assert_allclose(result, expected[order], atol=1e-11)
+    np.testing.assert_array_equal(result[expected[order] == 0], 0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_eigenvector_centrality_of_weights_of_many_magnitudes(seed):
+    rng = np.random.default_rng(seed)
+    n_regions = int(rng.integers(2, 60))
+    network = rng.random((n_regions, n_regions)) ** 12
+    network = np.triu(network * (rng.random(network.shape) < rng.choice([0.03, 0.1, 1])), 1)
+    network[0, 1] += 0.1
+    network += network.T
+    result = centrality.eigenvector_centrality(network)
+    expected = by_all_eigenvectors(network)
+    np.testing.assert_allclose(result, expected, atol=2e-12)
+    np.testing.assert_array_equal(result[expected == 0], 0)
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 1e-310, 1e-3, 1e307])
+def test_eigenvector_centrality_does_not_depend_on_the_unit(modular, scale):
+    network = (modular(40, density=0.3) > 0).astype(float)
+    result = centrality.eigenvector_centrality(scale * network)
+    np.testing.assert_allclose(result, centrality.eigenvector_centrality(network), atol=1e-13)
+
+
+def test_eigenvector_centrality_falls_back_only_where_it_must(modular, monkeypatch):
+    fallen_back = []
+    projection = centrality._leading_projection
+    monkeypatch.setattr(
+        centrality, "_leading_projection", lambda w: fallen_back.append(len(w)) or projection(w)
+    )
+    batch = np.array([modular(200, 7, density=d) for d in (0.01, 0.05, 0.2, 1.0)])
+    centrality.eigenvector_centrality(batch)
+    centrality.eigenvector_centrality(TWO_CLIQUES)  # exactly equal: the process projects
+    assert not fallen_back
+    weaker = TWO_CLIQUES.copy()
+    weaker[4:, 4:] *= 1 - 1e-10
+    result = centrality.eigenvector_centrality(np.array([batch[0, :8, :8], weaker]))[1]
+    np.testing.assert_allclose(result, 8**-0.5)  # within the tolerance: equal
+    assert fallen_back == [1]
 
 
 def test_eigenvector_centrality_of_equal_pieces_and_of_nothing():
