@@ -1,100 +1,10 @@
-"""Kernels of shortest paths: Floyd-Warshall by columns of eight, and breadth-first on bits."""
-
-from typing import Any
+"""Kernels of shortest paths: Floyd-Warshall on whole networks, and breadth-first on bits."""
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from brainnet.metrics._bits import count_ones, lowest_one
 from brainnet.metrics._compile import kernel
-
-LANES = 8
-"""Columns of a strip: as many float64 as the widest registers hold."""
-
-
-ROWS = 4
-"""Rows of a strip that are lowered in one turn of the loop."""
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def lower_strip(
-    typing_context: Any, strips: Any, start: Any, first: Any, last: Any, pivot: Any, column: Any
-) -> Any:
-    """Lower each row of a strip to its length by way of the pivot, where that is shorter.
-
-    In plain words, eight columns j at once, which compilers do not find by themselves::
-
-        for i in range(first, last):
-            for j in range(LANES):
-                here = start + LANES * i + j
-                strips[here] = min(strips[here], pivot[i] + pivot[column + j])
-
-    The number of rows is rounded up to a multiple of ``ROWS``.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(ir.DoubleType(), LANES)
-        undefined = ir.Constant(vector, ir.Undefined)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        zero = ir.Constant(ir.IntType(32), 0)
-        step = context.get_constant(types.intp, ROWS)
-        lanes = context.get_constant(types.intp, LANES)
-        strips_data, pivot_data = (
-            context.make_array(signature.args[k])(context, builder, arguments[k]).data
-            for k in (0, 4)
-        )
-
-        def eight(data: Any, place: Any) -> Any:
-            return builder.bitcast(builder.gep(data, [place]), vector.as_pointer())
-
-        onwards = builder.load(eight(pivot_data, arguments[5]), align=8)
-        with cgutils.for_range_slice(builder, arguments[2], arguments[3], step) as (first_row, _):
-            for row in range(ROWS):
-                i = builder.add(first_row, context.get_constant(types.intp, row))
-                place = eight(strips_data, builder.add(arguments[1], builder.mul(i, lanes)))
-                to_pivot = builder.load(builder.gep(pivot_data, [i]))
-                to_pivot = builder.insert_element(undefined, to_pivot, zero)
-                to_pivot = builder.shuffle_vector(to_pivot, undefined, zeros)
-                through = builder.fadd(to_pivot, onwards)
-                known = builder.load(place, align=8)
-                shorter = builder.fcmp_ordered("<", through, known)
-                builder.store(builder.select(shorter, through, known), place, align=8)
-        return context.get_dummy_value()
-
-    whole = types.intp
-    return types.void(strips, whole, whole, whole, pivot, whole), generate
-
-
-@kernel
-def aligned(size):  # type: ignore[no-untyped-def]
-    """Return an empty array that starts where a cache line does: a sixth faster."""
-    array = np.empty(size + LANES)
-    first = (-array.ctypes.data % 64) // 8
-    return array[first : first + size]
-
-
-@kernel
-def lower_strips(strips, pivot, n):  # type: ignore[no-untyped-def]
-    """Lower symmetric lengths to those of shortest paths, in place.
-
-    Strip b holds the columns 8b to 8b + 7 of all rows, of which those from 8b on are used: half
-    of a symmetric matrix. Rows and columns beyond ``n`` hold infinity; ``pivot`` is a buffer.
-    """
-    n_strips = (n + LANES - 1) // LANES
-    size = n_strips * LANES * LANES
-    for m in range(n):
-        own = m // LANES
-        for b in range(own + 1):
-            for j in range(LANES):
-                pivot[b * LANES + j] = strips[b * size + m * LANES + j]
-        column = own * size + m - own * LANES
-        for i in range((own + 1) * LANES, n_strips * LANES):
-            pivot[i] = strips[column + i * LANES]
-        for b in range(n_strips):
-            lower_strip(strips, b * size, b * LANES, n, pivot, b * LANES)
+from brainnet.metrics._strips import LANES, PIVOTS, aligned, lower_strips
 
 
 @kernel
@@ -109,7 +19,8 @@ def lower_symmetric(lengths):  # type: ignore[no-untyped-def]
         for i in range(b * LANES, n):
             for j in range(min(LANES, n - b * LANES)):
                 strips[b * size + i * LANES + j] = lengths[i, b * LANES + j]
-    lower_strips(strips, aligned(n_strips * LANES), n)
+    n_padded = n_strips * LANES
+    lower_strips(strips, aligned(PIVOTS * n_padded).reshape(PIVOTS, n_padded), n)
     for b in range(n_strips):
         for i in range(b * LANES, n):
             for j in range(min(LANES, i + 1 - b * LANES)):

@@ -5,19 +5,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from brainnet.metrics._bits import lowest_one
 from brainnet.metrics._checks import check_adjacency, check_bits, check_weights
-from brainnet.metrics._compile import fast_kernel, kernel, over_networks
-from brainnet.metrics._shortest import (
+from brainnet.metrics._compile import kernel, over_networks
+from brainnet.metrics._shortest import add_hops, add_hops_word, lower_directed
+from brainnet.metrics._strips import (
+    FAR,
     LANES,
-    add_hops,
-    add_hops_word,
+    PIVOTS,
     aligned,
-    lower_directed,
+    invert,
     lower_strips,
+    sum_closeness,
 )
 from brainnet.metrics.paths import distances_weighted, hop_counts
-
-FAR = 1e300
-"""Stands for infinity among lengths in units of the shortest edge, where arithmetic is free."""
 
 
 def global_efficiency(weights: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
@@ -392,8 +391,9 @@ def _local_weighted(weights, modified, out):  # type: ignore[no-untyped-def]
         return
     lengths = _unit_lengths(weights, largest, modified)
     padded = (n + LANES - 1) // LANES * LANES
-    strips, closeness = aligned(padded * padded), aligned(padded * padded)
-    pivot, ties, near_lengths = aligned(padded), np.empty(padded), np.empty(padded + 1)
+    strips = aligned(padded * padded)
+    pivots = aligned(PIVOTS * padded).reshape(PIVOTS, padded)
+    ties, near_lengths = np.empty(padded), np.empty(padded + 1)
     near = np.empty(padded + 1, dtype=np.uint64)
     for i in range(n):
         k = _list_near(weights[i], lengths[i], near, near_lengths)
@@ -401,14 +401,10 @@ def _local_weighted(weights, modified, out):  # type: ignore[no-untyped-def]
             to_strip = (k + LANES - 1) // LANES * LANES
             near_lengths[k:to_strip] = FAR
             near[k:to_strip] = np.uint64(n)
-            _invert(near_lengths[:to_strip], ties[:to_strip], modified)
+            invert(near_lengths, to_strip, ties, modified)
             _gather(lengths, near, k, strips)
-            lower_strips(strips, pivot, k)
-            size = to_strip * LANES
-            for b in range(to_strip // LANES):
-                first, last = b * size + b * LANES * LANES, (b + 1) * size
-                _invert(strips[first:last], closeness[first:last], modified)
-            out[i] = largest * _weighted_sum(closeness, ties, k) / (k * (k - 1))
+            lower_strips(strips, pivots, k)
+            out[i] = largest * _sum_strips(strips, ties, k, modified) / (k * (k - 1))
 
 
 @kernel
@@ -422,14 +418,15 @@ def _list_near(weights, lengths, near, near_lengths):  # type: ignore[no-untyped
     return np.int64(k)
 
 
-@fast_kernel
+@kernel
 def _largest(weights):  # type: ignore[no-untyped-def]
     """Return the largest weight, or 0."""
-    largest = 0.0
+    tops = np.zeros(len(weights))  # of columns: the loop vectorises, that of one number does not
     for i in range(len(weights)):
+        row = weights[i]
         for j in range(len(weights)):
-            largest = max(largest, weights[i, j])
-    return largest
+            tops[j] = max(tops[j], row[j])
+    return tops.max()
 
 
 @kernel
@@ -468,42 +465,15 @@ def _gather(lengths, near, k, strips):  # type: ignore[no-untyped-def]
         strips[b * size + k * LANES : (b + 1) * size] = FAR
 
 
-@fast_kernel
-def _invert(lengths, out, rooted):  # type: ignore[no-untyped-def]
-    """Write 1/length, of its cube root unless that is given, and 0 for 0 and from ``FAR``.
-
-    A first guess of the power -1/3 from the exponent, good to 4 %, is refined twice by four terms
-    of the series of (1 - e)^(-1/3), to the last digits. ``out`` is another array than
-    ``lengths``, so that the loops vectorise.
-    """
-    if rooted:
-        for place in range(len(lengths)):
-            x = lengths[place]
-            out[place] = 1.0 / x if (x > 0.0) & (x < FAR) else 0.0
-    else:
-        for place in range(len(lengths)):
-            x = lengths[place]
-            exponent = np.float64(np.float64(x).view(np.int64))
-            y = np.int64(6.14261265415795e18 - exponent * (1.0 / 3.0)).view(np.float64)
-            for _ in range(2):
-                e = 1.0 - x * y * (y * y)
-                y += y * e * (1.0 / 3.0 + e * (2.0 / 9.0 + e * (14.0 / 81.0)))
-            out[place] = y if (x > 0.0) & (x < FAR) else 0.0
-
-
-@fast_kernel
-def _weighted_sum(closeness, ties, k):  # type: ignore[no-untyped-def]
-    """Return the sum of ties times closeness over ordered pairs, from strips of columns."""
+@kernel
+def _sum_strips(strips, ties, k, rooted):  # type: ignore[no-untyped-def]
+    """Return the sum of ties times closeness over ordered pairs, from half of them in strips."""
     n_strips = (k + LANES - 1) // LANES
-    size = n_strips * LANES * LANES
     total = 0.0
     for b in range(n_strips):
-        for a in range(b * LANES, k):
-            at = b * size + a * LANES
-            along = 0.0
-            for j in range(LANES):
-                along += closeness[at + j] * ties[b * LANES + j]
-            total += ties[a] * along * (1.0 if a < (b + 1) * LANES else 2.0)
+        start, first, beyond = b * n_strips * LANES * LANES, b * LANES, min((b + 1) * LANES, k)
+        total += sum_closeness(strips, start, first, beyond, ties, first, rooted)
+        total += 2.0 * sum_closeness(strips, start, beyond, k, ties, first, rooted)
     return total
 
 

@@ -83,6 +83,26 @@ def test_every_size_beside_the_formulas(n, tied):
             )
 
 
+@pytest.mark.parametrize("n", range(4, 27))
+def test_every_tail_of_strips_and_pivots(n):
+    """One region is joined to all others, which form a path in random order: many steps each."""
+    rng = np.random.default_rng(n)
+    order = 1 + rng.permutation(n - 1)
+    weights = np.zeros((n, n))
+    weights[0, 1:] = rng.random(n - 1) + 0.1
+    weights[order[:-1], order[1:]] = rng.random(n - 2) + 0.1
+    weights = np.maximum(weights, weights.T)
+    for measure, length_power in (
+        (efficiency.local_efficiency_weighted, 1),
+        (efficiency.local_efficiency_modified, 1 / 3),
+    ):
+        np.testing.assert_allclose(measure(weights), spelled_out(weights, length_power), **TIGHT)
+    inner = weights[1:, 1:]
+    lengths = np.divide(1, inner, out=np.zeros_like(inner), where=inner > 0)
+    found = paths.distances_weighted(inner)
+    np.testing.assert_allclose(found, floyd_warshall(lengths), rtol=1e-14)
+
+
 @pytest.mark.parametrize("density", [0.1, 0.4, 0.9])
 def test_directed_beside_the_formulas_and_bctpy(density):
     """Not beside bctpy's ``efficiency_bin(local=True)``, which takes edges from i twice."""
