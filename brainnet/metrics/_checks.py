@@ -109,6 +109,16 @@ def check_bits(adjacency: ArrayLike, *, directed: bool = False) -> NDArray[np.ui
     return bits
 
 
+def check_count(count: float, name: str, *, least: int = 1) -> int:
+    """Return a whole number that is not below the least, or say what is wrong with it."""
+    if not (np.isfinite(count) and int(count) == count and count >= least):
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}; got {count}. Pass, say, "
+            f"{name}={least + 9}."
+        )
+    return int(count)
+
+
 def check_modules(
     modules: ArrayLike, networks: NDArray[np.float64] | NDArray[np.bool_], name: str = "modules"
 ) -> NDArray[np.int64]:
@@ -134,7 +144,9 @@ def check_modules(
         If the shape does not fit or a module is not a whole number.
     """
     labels = np.asarray(modules)
-    whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and not (labels % 1).any())
+    whole = labels.dtype.kind in "iub"
+    if labels.dtype.kind == "f":
+        whole = bool((np.abs(labels) < 2**53).all()) and not (labels % 1).any()
     if labels.shape not in (networks.shape[:-1], networks.shape[-1:]) or not whole:
         raise ValueError(
             f"{name} must be whole numbers of shape {networks.shape[:-1]} or "

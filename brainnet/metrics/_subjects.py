@@ -1,7 +1,7 @@
 """Many networks in, in whatever form they come: checked, with labels, a few at a time."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
@@ -58,7 +58,7 @@ def open_subjects(networks: Networks, regions: Sequence[str] | None, unmeasured:
                 "or use 'leave_out'."
             )
         total = len(networks) if isinstance(networks, Sized) else None
-        pairs = iter(cast("Iterable[tuple[str, Any]]", networks))
+        pairs = _pairs(cast("Iterable[Any]", networks))
         names = regions
     label, first = next(pairs, ("", np.empty((0, 0))))
     shape = np.shape(first)
@@ -77,6 +77,21 @@ def open_subjects(networks: Networks, regions: Sequence[str] | None, unmeasured:
         for each, array in chain([(label, first)], pairs)
     )
     return Subjects(stream, modalities, names, total)
+
+
+def _pairs(networks: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield a name and networks, each name once."""
+    seen: set[str] = set()
+    for each in networks.items() if isinstance(networks, Mapping) else networks:
+        if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)):
+            raise ValueError(
+                "networks as an iterable must give pairs of a subject's name and its networks; got "
+                f"{type(each).__name__}. Pass np.stack(list(networks)) if all fit into memory."
+            )
+        if each[0] in seen:
+            raise ValueError(f"networks must name each subject once; got {each[0]!r} again.")
+        seen.add(each[0])
+        yield each
 
 
 def _is_pairs(networks: Any) -> bool:

@@ -240,7 +240,7 @@ def resource_efficiency_binary(
             f"arrival must be above 0 and below 1; got {arrival}. It is the probability that one "
             "of the walkers arrives."
         )
-    probability = _probability(edges, edge_lengths(edges), memory=False)
+    probability = _probability(edges, edge_lengths(edges, directed=True), memory=False)
     certain = probability > 1 - TIE_TOLERANCE
     walkers = np.log1p(-np.where(certain, 0.0, probability)) / np.log1p(-arrival)
     result = np.where(certain, 1.0, walkers)

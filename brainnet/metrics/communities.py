@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainnet.metrics._bits import count_ones, pack
-from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._checks import check_adjacency, check_count, check_weights
 from brainnet.metrics._compile import kernel, over_networks
 
 SAME_SIMILARITY = 1e-12
@@ -110,8 +110,7 @@ def clique_communities(adjacency: ArrayLike, *, size: int) -> NDArray[np.bool_]:
            [0, 0, 1, 1, 1]])
     """
     checked = check_adjacency(adjacency)
-    if size < 2:
-        raise ValueError(f"size must be at least 2; got {size}. Use 3 for triangles.")
+    size = check_count(size, "size", least=2)
     flat = checked.reshape(-1, *checked.shape[-2:])
     found = [_percolate(each, size) for each in flat]
     most = max(each.shape[1] for each in found)

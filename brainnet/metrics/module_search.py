@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_modules, check_weights, number_modules
+from brainnet.metrics._checks import check_count, check_modules, check_weights, number_modules
 from brainnet.metrics._compile import kernel, over_networks
 from brainnet.metrics._louvain import GAIN_TOLERANCE, tune_at_random
 from brainnet.metrics._random import Rng, draw_seeds
 from brainnet.metrics.modules import (
     best_partition,
-    check_n_runs,
     check_resolution,
     gains_directed,
     gains_signed,
@@ -308,7 +307,7 @@ def leiden(
     """
     checked = check_weights(weights)
     check_resolution(resolution)
-    check_n_runs(n_runs)
+    n_runs = check_count(n_runs, "n_runs")
     igraph = _igraph()
     seed = int(draw_seeds(rng, (1,))[0])
     flat = checked.reshape(-1, *checked.shape[-2:])

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_modules, check_weights
+from brainnet.metrics._checks import check_count, check_modules, check_weights
 from brainnet.metrics._compile import fast_kernel, over_networks
 from brainnet.metrics._louvain import best_in_matrix, best_of_runs
 from brainnet.metrics._random import Rng, draw_seeds
@@ -212,7 +212,7 @@ def louvain(
     """
     checked = check_weights(weights)
     check_resolution(resolution)
-    check_n_runs(n_runs)
+    n_runs = check_count(n_runs, "n_runs")
     constants = (float(resolution), n_runs, draw_seeds(rng, (1,))[0])
     return over_networks(
         best_of_runs,
@@ -381,7 +381,7 @@ def best_partition(
     merging: bool = True,
 ) -> NDArray[np.int64]:
     """Return the partition with the highest sum of symmetric gains within modules."""
-    check_n_runs(n_runs)
+    n_runs = check_count(n_runs, "n_runs")
     return over_networks(
         best_in_matrix,
         np.ascontiguousarray(gains),
@@ -401,12 +401,6 @@ def check_resolution(resolution: float) -> None:
     """Refuse a resolution that is not above 0."""
     if not (np.isfinite(resolution) and resolution > 0):
         raise ValueError(f"resolution must be above 0; got {resolution}. The default is 1.")
-
-
-def check_n_runs(n_runs: int) -> None:
-    """Refuse fewer than one run."""
-    if n_runs < 1:
-        raise ValueError(f"n_runs must be at least 1; got {n_runs}. The default is 10.")
 
 
 def _gains(

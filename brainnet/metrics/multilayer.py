@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_modules, check_weights, number_modules
+from brainnet.metrics._checks import check_count, check_modules, check_weights, number_modules
 from brainnet.metrics._compile import kernel, over_networks
 from brainnet.metrics._layers import best_of_layers, modularity_of_layers
 from brainnet.metrics._random import Rng, draw_seeds
-from brainnet.metrics.modules import check_n_runs, check_resolution
+from brainnet.metrics.modules import check_resolution
 from brainnet.metrics.partitions import allegiance, check_partitions
 
 ORDERS = ("ordinal", "categorical")
@@ -121,7 +121,7 @@ def multilayer_louvain(
            [0, 0, 1, 1]])
     """
     layers, constants = _check_layers(weights, resolution, coupling, order)
-    check_n_runs(n_runs)
+    n_runs = check_count(n_runs, "n_runs")
     shape = layers.shape[-3:-1]
     networks = layers.reshape(*layers.shape[:-3], -1, layers.shape[-1])
     constants += (n_runs, draw_seeds(rng, (1,))[0])

@@ -147,7 +147,7 @@ def navigation_lengths(
            [6., 4., 0.]])
     """
     checked = check_weights(weights, directed=directed)
-    return _navigate(checked > 0, distances, edge_lengths(checked))
+    return _navigate(checked > 0, distances, edge_lengths(checked, directed=True))
 
 
 def navigation_distances(

@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from brainnet.metrics._checks import check_adjacency, check_weights
 from brainnet.metrics.clustering import clustering_binary, clustering_weighted
 from brainnet.metrics.paths import (
-    characteristic_path_length,
     characteristic_path_length_binary,
-    distances_weighted,
+    characteristic_path_length_weighted,
 )
 
 
@@ -157,7 +156,9 @@ def normalized_path_length_weighted(weights: ArrayLike, nulls: ArrayLike) -> NDA
     0.25
     """
     checked = check_weights(weights)
-    return _over_mean(_length_weighted, checked, check_weights(nulls, name="nulls"))
+    return _over_mean(
+        characteristic_path_length_weighted, checked, check_weights(nulls, name="nulls")
+    )
 
 
 def _clustering_binary(adjacency: NDArray[Any]) -> NDArray[np.float64]:
@@ -173,11 +174,6 @@ def _clustering_weighted(weights: NDArray[Any]) -> NDArray[np.float64]:
 def _length_binary(adjacency: NDArray[Any]) -> NDArray[np.float64]:
     """Return the characteristic path length of each network."""
     return characteristic_path_length_binary(adjacency)
-
-
-def _length_weighted(weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the characteristic weighted path length of each network."""
-    return characteristic_path_length(distances_weighted(weights))
 
 
 def _over_mean(

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_weights, number_modules
+from brainnet.metrics._checks import check_count, check_weights, number_modules
 from brainnet.metrics._compile import kernel, over_networks
 from brainnet.metrics._louvain import best_of_runs
 from brainnet.metrics._random import Rng, draw_seeds, random_bits
-from brainnet.metrics.modules import check_n_runs, check_resolution
+from brainnet.metrics.modules import check_resolution
 
 MOST_ROUNDS = 100
 """Rounds after which ``consensus`` gives up on partitions that still differ."""
@@ -182,7 +182,7 @@ def consensus(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be from 0 to 1; got {threshold}. The default is 0.5.")
     check_resolution(resolution)
-    check_n_runs(n_runs)
+    n_runs = check_count(n_runs, "n_runs")
     constants = (float(threshold), float(resolution), n_runs, draw_seeds(rng, (1,))[0])
     return over_networks(
         _consensus, checked, shape=checked.shape[-1:], dtype=np.int64, constants=constants

@@ -92,18 +92,25 @@ def distances_weighted(weights: ArrayLike, *, directed: bool = False) -> NDArray
     )
 
 
-def edge_lengths(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def edge_lengths(weights: ArrayLike, *, directed: bool = False) -> NDArray[np.float64]:
     """Return 1/weight, infinity where there is no edge, 0 on the diagonal.
 
     Parameters
     ----------
     weights : (..., n_regions, n_regions) array
-        Checked: symmetric, non-negative, zero diagonal.
+        Symmetric, non-negative, zero diagonal.
+    directed : bool, optional
+        Accept networks that are not symmetric: entry (i, j) is the edge from i to j.
 
     Returns
     -------
     (..., n_regions, n_regions) array
         In units of 1/``weights``.
+
+    Raises
+    ------
+    ValueError
+        If ``weights`` is not square or symmetric, has a negative entry or holds NaN.
 
     Examples
     --------
@@ -112,14 +119,15 @@ def edge_lengths(weights: NDArray[np.float64]) -> NDArray[np.float64]:
            [ 2.,  0., inf],
            [inf, inf,  0.]])
     """
-    lengths = np.full(weights.shape, np.inf)
-    np.divide(1.0, weights, out=lengths, where=weights > 0)
-    diagonal = np.arange(weights.shape[-1])
+    checked = check_weights(weights, directed=directed)
+    lengths = np.full(checked.shape, np.inf)
+    np.divide(1.0, checked, out=lengths, where=checked > 0)
+    diagonal = np.arange(checked.shape[-1])
     lengths[..., diagonal, diagonal] = 0.0
     return lengths
 
 
-def floyd_warshall(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+def floyd_warshall(lengths: ArrayLike) -> NDArray[np.float64]:
     """Return the lengths of shortest paths given those of edges, for all networks at once.
 
     Parameters
@@ -133,6 +141,11 @@ def floyd_warshall(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     (..., n_regions, n_regions) array
         In the unit of ``lengths``.
 
+    Raises
+    ------
+    ValueError
+        If ``lengths`` is not square, negative, not 0 on the diagonal, or holds NaN.
+
     Examples
     --------
     >>> floyd_warshall(np.array([[0, 1, 9], [1, 0, 1], [9, 1, 0.0]]))
@@ -140,7 +153,7 @@ def floyd_warshall(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
            [1., 0., 1.],
            [2., 1., 0.]])
     """
-    flat = np.array(lengths, dtype=np.float64, order="C")
+    flat = _check_distances(lengths).copy(order="C")
     for each in flat.reshape(-1, *flat.shape[-2:]):
         lower_directed(each)
     return flat
@@ -222,6 +235,40 @@ def characteristic_path_length_binary(
     n_pairs = counts.sum(axis=-1)
     total = counts @ np.arange(counts.shape[-1], dtype=np.float64)
     return np.asarray(total / np.where(n_pairs > 0, n_pairs, np.nan))
+
+
+def characteristic_path_length_weighted(
+    weights: ArrayLike, *, directed: bool = False
+) -> NDArray[np.float64]:
+    """Return the ``characteristic_path_length`` of ``distances_weighted``.
+
+    Parameters
+    ----------
+    weights : (..., n_regions, n_regions) array
+        Symmetric, non-negative, zero diagonal. The length of an edge is 1/weight.
+    directed : bool, optional
+        Accept networks that are not symmetric: entry (i, j) is the edge from i to j.
+
+    Returns
+    -------
+    (...) array
+        In units of 1/``weights``. Unreachable pairs are left out; NaN if no pair is connected.
+
+    Raises
+    ------
+    ValueError
+        If ``weights`` is not square or symmetric, has a negative entry or holds NaN.
+
+    References
+    ----------
+    Watts and Strogatz (1998), Nature 393:440-442.
+
+    Examples
+    --------
+    >>> float(characteristic_path_length_weighted([[0, 0.5, 0.1], [0.5, 0, 0], [0.1, 0, 0]]))
+    8.0
+    """
+    return characteristic_path_length(distances_weighted(weights, directed=directed))
 
 
 def eccentricity(distances: ArrayLike) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_adjacency
+from brainnet.metrics._checks import check_adjacency, check_count
 from brainnet.metrics._random import Rng
 
 CUBES_AT_ONCE = 1024
@@ -56,8 +56,7 @@ def rentian_scaling(
     """
     edges = check_adjacency(adjacency).astype(np.float32)
     places = _check_coordinates(coordinates, edges.shape[-1])
-    if n_cubes < 1:
-        raise ValueError(f"n_cubes must be at least 1; got {n_cubes}. The paper takes 5000.")
+    n_cubes = check_count(n_cubes, "n_cubes")
     inside = _inside_cubes(places, n_cubes, np.random.default_rng(rng)).astype(np.float32)
     flat = edges.reshape(-1, *edges.shape[-2:])
     crossing = np.array([((inside @ each) * (1 - inside)).sum(axis=-1) for each in flat])

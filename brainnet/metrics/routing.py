@@ -155,7 +155,7 @@ def check_lengths(
     """
     checked = check_weights(weights, directed=directed)
     if lengths is None:
-        return checked, edge_lengths(checked)
+        return checked, edge_lengths(checked, directed=True)
     given = check_weights(lengths, name="lengths", directed=directed)
     if given.shape != checked.shape or (given[checked > 0] == 0).any():
         raise ValueError(

@@ -17,9 +17,8 @@ from brainnet.metrics.normalized import (
 )
 from brainnet.metrics.nulls import latticize, rewire
 from brainnet.metrics.paths import (
-    characteristic_path_length,
     characteristic_path_length_binary,
-    distances_weighted,
+    characteristic_path_length_weighted,
 )
 
 Measure = Callable[[NDArray[Any]], NDArray[np.float64]]
@@ -159,9 +158,9 @@ def small_world_omega_binary(
     True
     """
     checked = check_adjacency(adjacency)
-    generator = np.random.default_rng(rng)
-    random = rewire(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=generator)
-    lattice = latticize(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=generator)
+    first, second = np.random.default_rng(rng).spawn(2)  # one network's do not depend on others
+    random = rewire(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=first)
+    lattice = latticize(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=second)
     shortness = 1 / normalized_path_length_binary(checked, random)
     return np.asarray(shortness - normalized_clustering_binary(checked, lattice))
 
@@ -204,9 +203,9 @@ def small_world_omega_weighted(
     True
     """
     checked = check_weights(weights)
-    generator = np.random.default_rng(rng)
-    random = rewire(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=generator)
-    lattice = latticize(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=generator)
+    first, second = np.random.default_rng(rng).spawn(2)  # one network's do not depend on others
+    random = rewire(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=first)
+    lattice = latticize(checked, n_nulls=n_nulls, swaps_per_edge=swaps_per_edge, rng=second)
     shortness = 1 / normalized_path_length_weighted(checked, random)
     return np.asarray(shortness - normalized_clustering_weighted(checked, lattice))
 
@@ -301,12 +300,9 @@ def small_world_propensity_weighted(
     0.2929
     """
     checked = check_weights(weights)
-    return _propensity(checked, clustering_weighted, _length_weighted, n_nulls, rng)
-
-
-def _length_weighted(weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the characteristic weighted path length of each network."""
-    return characteristic_path_length(distances_weighted(weights))
+    return _propensity(
+        checked, clustering_weighted, characteristic_path_length_weighted, n_nulls, rng
+    )
 
 
 def _propensity(

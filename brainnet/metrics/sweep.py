@@ -183,7 +183,7 @@ def _check_levels(name: str, levels: Sequence[float], largest: float) -> tuple[f
     if not inside or (np.diff(values) <= 0).any():
         span = "within (0, 1]" if name == "densities" else "from 0"
         raise ValueError(
-            f"{name} must increase {span}; got {tuple(levels)}. Pass for example {DENSITIES}."
+            f"{name} must increase {span}; got {levels}. Pass for example {DENSITIES}."
         )
     return tuple(values.tolist())
 

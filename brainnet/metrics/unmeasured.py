@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from brainnet._network import check_weights, measured_regions
 
+NOT_OF_REGIONS = ("rich_club", "k_core_sizes", "joint_degree", "attack_order")
+"""Beginnings of the names of measures whose results cannot be put back in place."""
+
 
 def measure_rest(
     measure: Callable[[NDArray[np.float64]], ArrayLike], weights: ArrayLike
@@ -21,7 +24,8 @@ def measure_rest(
     ----------
     measure : callable
         From ``(..., n_regions, n_regions)`` to ``(...)``, ``(..., n_regions)`` or
-        ``(..., n_regions, n_regions)``: any measure of this package.
+        ``(..., n_regions, n_regions)``, whose axes are regions and whose values do not number
+        them: not rich clubs, core sizes, joint degrees or orders of attack.
     weights : (..., n_regions, n_regions) array
         Symmetric, signed, zero diagonal. Unmeasured regions are NaN in their row and column.
 
@@ -44,6 +48,12 @@ def measure_rest(
     >>> measure_rest(strength, [[0, 0.5, nan], [0.5, 0, nan], [nan, nan, nan]])
     array([0.5, 0.5, nan])
     """
+    if getattr(measure, "__name__", "").startswith(NOT_OF_REGIONS):
+        raise ValueError(
+            f"measure must have one value per region or pair; those of {measure.__name__} are of "
+            "levels, or number the regions. Leave the unmeasured regions out of every network "
+            "first: unmeasured.drop_everywhere(weights)."
+        )
     checked = check_weights(weights, signed=True, nan_regions=True)
     n_regions = checked.shape[-1]
     flat = checked.reshape(-1, n_regions, n_regions)

@@ -647,6 +647,10 @@ def main() -> int:
                 "vs_bctpy": row["vs_bctpy"] and round(row["vs_bctpy"], 1),
                 "best_peer": row["best_peer"],
                 "vs_best_peer": row["vs_best_peer"] and round(row["vs_best_peer"], 1),
+                "vs_peers": {
+                    peer: round(seconds / row["brainnet_s"], 1)
+                    for peer, seconds in row["peers_s"].items()
+                },
                 "brainnet_ms": round(1e3 * row["brainnet_s"] / len(cases), 4),
                 "difference": row["difference"],
                 **({"modularity_above": row["modularity_above"]} if name == "louvain" else {}),

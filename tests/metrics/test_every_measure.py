@@ -82,10 +82,8 @@ WITHIN = {
 }
 """What modules of the package share, and users do not call."""
 
-WARNS = {"nulls.spatial.length_difference": "scipy's p value of one edge divides by zero"}
-UNCHECKED = {
-    "paths.edge_lengths": "public, but takes what has been checked: should check, or be private",
-}
+WARNS: dict[str, str] = {}
+UNCHECKED: dict[str, str] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,8 +197,6 @@ def measures() -> Iterator[Measure]:
 NEVER_RAISES = {
     "efficiency.inverse",
     "efficiency.mean_inverse",
-    "paths.edge_lengths",
-    "paths.floyd_warshall",
 }
 """Functions of distances that have been checked."""
 

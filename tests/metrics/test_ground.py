@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brainnet.metrics import _checks, _compile, clustering, degree, unmeasured
+from brainnet.metrics import _checks, _compile, clustering, cores, degree, rich_club, unmeasured
 from brainnet.metrics._bits import count_ones, lowest_one, pack
 from brainnet.metrics._random import draw_seeds, random_below, random_unit, shuffle
 
@@ -177,7 +177,15 @@ def test_modules_are_numbered_by_first_appearance():
     found = _checks.check_modules([[7, -1, 7, 3, -1], [0, 0, 1, 1, 2]], networks)
     assert found.tolist() == [[0, 1, 0, 2, 1], [0, 0, 1, 1, 2]]
     assert _checks.check_modules([True, False, True, True, False], networks).shape == (2, 5)
-    for wrong in ([0, 1], [0.5] * 5, [np.nan] * 5, np.zeros((3, 5), int), ["a"] * 5):
+    for wrong in (
+        [0, 1],
+        [0.5] * 5,
+        [np.nan] * 5,
+        [np.inf] * 5,
+        [1e300] * 5,
+        np.zeros((3, 5), int),
+        ["a"] * 5,
+    ):
         with pytest.raises(ValueError, match="modules must be whole numbers of shape"):
             _checks.check_modules(wrong, networks)
 
@@ -216,6 +224,30 @@ def test_measures_of_the_rest_refuse_what_they_cannot_place(weights):
     half[2, 3] = half[3, 2] = np.nan
     with pytest.raises(ValueError, match="whole regions only"):
         unmeasured.measure_rest(degree.strength, half)
+
+
+def test_what_is_not_of_regions_is_not_put_back_in_place(weights):
+    for measure in (rich_club.rich_club_weighted, cores.k_core_sizes):
+        with pytest.raises(ValueError, match=r"levels, or number the regions.*drop_everywhere"):
+            unmeasured.measure_rest(measure, holed(weights))
+
+
+def test_counts_are_whole_numbers():
+    assert _checks.check_count(3.0, "n_runs") == 3
+    for wrong in (0, 1.5, np.nan, np.inf, -1):
+        with pytest.raises(ValueError, match=r"n_runs must be a whole number of at least 1"):
+            _checks.check_count(wrong, "n_runs")
+
+
+def test_every_module_of_measures_is_there():
+    from brainnet import metrics
+
+    files = {each.stem for each in Path(metrics.__file__).parent.iterdir() if each.stem[0] != "_"}
+    assert files - {"BCT"} == set(metrics.__all__) == set(dir(metrics))
+    for name in metrics.__all__:
+        assert getattr(metrics, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'degrees'"):
+        metrics.degrees  # noqa: B018
 
 
 def test_regions_dropped_everywhere(weights):

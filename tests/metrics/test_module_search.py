@@ -209,7 +209,7 @@ def test_options_are_checked():
     for find in (spectral_modules, leiden):
         with pytest.raises(ValueError, match="resolution must be above 0"):
             find(weights, resolution=0)
-    with pytest.raises(ValueError, match="n_runs must be at least 1"):
+    with pytest.raises(ValueError, match="n_runs must be a whole number"):
         leiden(weights, n_runs=0)
     with pytest.raises(ValueError, match="probability must be from 0 to 1"):
         tune_randomly_signed(weights, np.zeros(6, int), probability=2)

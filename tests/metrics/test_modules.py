@@ -97,7 +97,7 @@ def test_options_are_checked(modular):
         louvain(modular(6), resolution=0)
     with pytest.raises(ValueError, match="resolution must be above 0"):
         modularity(modular(6), np.zeros(6, int), resolution=-1)
-    with pytest.raises(ValueError, match="n_runs must be at least 1"):
+    with pytest.raises(ValueError, match="n_runs must be a whole number"):
         louvain(modular(6), n_runs=0)
     with pytest.raises(ValueError, match="null_model must be one of"):
         louvain_signed(modular(6), null_model="sta")

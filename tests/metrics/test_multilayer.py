@@ -202,7 +202,7 @@ def test_what_does_not_fit_is_refused():
         multilayer_modularity(layers, labels, order="temporal")
     with pytest.raises(ValueError, match="resolution must be above 0"):
         multilayer_modularity(layers, labels, resolution=0)
-    with pytest.raises(ValueError, match="n_runs must be at least 1"):
+    with pytest.raises(ValueError, match="n_runs must be a whole number"):
         multilayer_louvain(layers, n_runs=0)
     with pytest.raises(ValueError, match="modules must have shape"):
         multilayer_modularity(layers, labels[0])

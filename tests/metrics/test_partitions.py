@@ -168,5 +168,5 @@ def test_what_does_not_fit_is_refused():
         partitions.consensus(2 * shares)
     with pytest.raises(ValueError, match="threshold must be from 0 to 1"):
         partitions.consensus(shares, threshold=1.5)
-    with pytest.raises(ValueError, match="n_runs must be at least 1"):
+    with pytest.raises(ValueError, match="n_runs must be a whole number"):
         partitions.consensus(shares, n_runs=0)

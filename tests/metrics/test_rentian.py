@@ -86,7 +86,7 @@ def test_undefined():
 def test_coordinates_are_checked(places, message):
     with pytest.raises(ValueError, match=f"coordinates must.*{message}|coordinates {message}"):
         rentian.rentian_scaling(LINE, places)
-    with pytest.raises(ValueError, match="n_cubes must be at least 1"):
+    with pytest.raises(ValueError, match="n_cubes must be a whole number"):
         rentian.rentian_scaling(LINE, PLACES, n_cubes=0)
 
 

@@ -112,9 +112,9 @@ def test_sigma_and_omega_are_what_they_are_made_of():
     length = normalized.normalized_path_length_binary(edges, random)
     sigma = small_world.small_world_sigma_binary(edges, n_nulls=6, rng=3)
     assert sigma == pytest.approx(gamma / length)
-    drawn = np.random.default_rng(3)
-    random = nulls.rewire(edges, n_nulls=6, rng=drawn)
-    lattice = nulls.latticize(edges, n_nulls=6, rng=drawn)
+    first, second = np.random.default_rng(3).spawn(2)
+    random = nulls.rewire(edges, n_nulls=6, rng=first)
+    lattice = nulls.latticize(edges, n_nulls=6, rng=second)
     omega = 1 / normalized.normalized_path_length_binary(
         edges, random
     ) - normalized.normalized_clustering_binary(edges, lattice)

@@ -160,6 +160,12 @@ def test_an_iterable_is_streamed(networks, table, monkeypatch):
     np.testing.assert_allclose(streamed["value"], table["value"], **CLOSE)
 
 
+def test_a_mapping_names_its_subjects(networks, table):
+    named = sweep({"abc"[i]: networks[i] for i in range(3)}, regions=NAMES)
+    np.testing.assert_allclose(named["value"], table["value"], **CLOSE)
+    assert named["subject"].cat.categories.tolist() == ["a", "b", "c"]
+
+
 def test_nulls_are_those_of_the_model(networks):
     names = ["clustering_binary", "characteristic_path_length_binary", "transitivity_weighted"]
     table = sweep(
@@ -274,6 +280,10 @@ def test_a_network_without_positive_edges_is_measured():
         ({"networks": np.zeros((24, 24))}, r"for the first subject. Pass weights\[None\]"),
         ({"networks": []}, "networks"),
         ({"networks": iter([])}, "networks"),
+        ({"networks": tuple(np.zeros((3, 2, 4, 4)))}, "pairs of a subject's name"),
+        ({"networks": (np.zeros((4, 4)) for _ in range(2))}, "got ndarray. Pass np.stack"),
+        ({"networks": [("a", np.zeros((3, 3))), ("a", np.zeros((3, 3)))]}, "'a' again"),
+        ({"densities": 0.5}, "densities must increase"),
         ({"networks": [("a", np.zeros((3, 3))), ("b", np.zeros((4, 4)))]}, "subject b has"),
         ({"networks": iter([("a", np.zeros((3, 3)))]), "unmeasured": "drop"}, "all networks"),
         ({"regions": NAMES[:-1]}, "regions must be 24 different"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.metrics._checks import check_adjacency, check_weights
+from brainnet.metrics._checks import check_adjacency, check_count, check_weights
 from brainnet.metrics._compile import n_threads
 from brainnet.metrics._random import Rng, draw_seeds
 
@@ -43,15 +43,6 @@ def check_swaps(swaps_per_edge: float) -> float:
             "Pass 10 to randomise completely."
         )
     return float(swaps_per_edge)
-
-
-def check_count(count: int, name: str, least: int = 1) -> int:
-    """Return a whole number that is not below the least."""
-    if int(count) != count or count < least:
-        raise ValueError(
-            f"{name} must be a whole number, at least {least}; got {count}. Pass, say, {least + 1}."
-        )
-    return int(count)
 
 
 def over_nulls(
