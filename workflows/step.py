@@ -29,7 +29,7 @@ __all__ = ["StepResult", "run_step", "sidecar_path"]
 _LOG = logging.getLogger("brainnet")
 _PACKAGES = (
     "numpy", "scipy", "pandas", "xarray", "nibabel", "nilearn", "antspyx", "deepbet",
-    "scikit-learn", "torch", "torch-geometric", "matplotlib",
+    "scikit-learn", "numba", "torch", "torch-geometric", "matplotlib",
 )  # fmt: skip
 _EXTENSIONS = (".nii.gz", ".tsv.gz")
 

@@ -22,7 +22,7 @@ def rich_club_binary(adjacency: ArrayLike) -> NDArray[np.float64]:
     (..., n_regions) array
         Entry k is of the regions of degree above k, for k from 0 to ``n_regions - 1``: from 0 to
         1, NaN where there are fewer than two such regions. It grows with k in random networks
-        too: see ``rich_club_normalised``.
+        too: see ``rich_club_normalized``.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def rich_club_weighted_directed(weights: ArrayLike) -> NDArray[np.float64]:
     return _weight_share(checked, degrees, 2 * checked.shape[-1] - 1)
 
 
-def rich_club_normalised(observed: ArrayLike, nulls: ArrayLike) -> NDArray[np.float64]:
+def rich_club_normalized(observed: ArrayLike, nulls: ArrayLike) -> NDArray[np.float64]:
     r"""Return rich-club coefficients over the mean of those of null networks.
 
     .. math:: \rho(k) = \phi(k) / \langle \phi_{null}(k) \rangle
@@ -188,7 +188,7 @@ def rich_club_normalised(observed: ArrayLike, nulls: ArrayLike) -> NDArray[np.fl
 
     Examples
     --------
-    >>> rich_club_normalised([0.5, 0.8, np.nan], [[0.5, 0.4, np.nan], [0.5, 0.6, np.nan]])
+    >>> rich_club_normalized([0.5, 0.8, np.nan], [[0.5, 0.4, np.nan], [0.5, 0.6, np.nan]])
     array([1. , 1.6, nan])
     """
     phi = np.asarray(observed, dtype=np.float64)

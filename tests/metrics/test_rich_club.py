@@ -107,10 +107,10 @@ def test_normalised():
     observed = np.array([[0.5, 0.8, NAN], [0.5, 0.5, 0.5]])
     nulls = np.array([[[0.5, 0.4, NAN], [0, NAN, NAN]], [[0.5, 0.6, NAN], [0, 0.25, NAN]]])
     expected = [[1, 1.6, NAN], [NAN, 2, NAN]]
-    np.testing.assert_allclose(rich_club.rich_club_normalised(observed, nulls), expected)
+    np.testing.assert_allclose(rich_club.rich_club_normalized(observed, nulls), expected)
     for wrong in (nulls[0], nulls[:0], nulls[..., :2], 0.5):
         with pytest.raises(ValueError, match="nulls must be of shape"):
-            rich_club.rich_club_normalised(observed, wrong)
+            rich_club.rich_club_normalized(observed, wrong)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
