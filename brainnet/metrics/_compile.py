@@ -1,32 +1,19 @@
-"""How kernels are compiled, and how they are run over many networks."""
+"""Run a compiled kernel over many networks."""
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+from brainnet._compile import fast_kernel, kernel, n_threads
+
+__all__ = ["WORTH_A_THREAD", "fast_kernel", "kernel", "n_threads", "over_networks"]
 
 WORTH_A_THREAD = 0.002
 """Seconds that the networks after the first must be expected to take for threads to pay."""
-
-
-def kernel(function: Kernel) -> Kernel:
-    """Compile a function of arrays: once, kept on disk, without the interpreter's lock.
-
-    Where nothing can be written, it is compiled anew in each process.
-    """
-    return _compiled(function, fastmath=False)
-
-
-def fast_kernel(function: Kernel) -> Kernel:
-    """Compile as ``kernel`` does, for arithmetic whose order may change and without inf or NaN."""
-    return _compiled(function, fastmath=True)
 
 
 def over_networks(
@@ -81,21 +68,3 @@ def over_networks(
         with ThreadPoolExecutor(n_workers) as pool:
             list(pool.map(lambda i: run(i, min(i + step, n_networks)), starts))
     return out.reshape(leading + shape)
-
-
-def n_threads() -> int:
-    """Return the threads that measures may use: ``OMP_NUM_THREADS``, or all processors."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _compiled(function: Kernel, *, fastmath: bool) -> Kernel:
-    """Return the compiled function, cached on disk if there is a place for it."""
-    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
-    try:
-        compiled: Kernel = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder for the cache: numba refuses to cache, not to compile
-        compiled = numba.njit(**options)(function)
-    return compiled
