@@ -95,6 +95,8 @@ def _add_participant(group: argparse._ArgumentGroup) -> None:
     add("--skull-strip", choices=["auto", "force", "skip"], default="auto",
         help="auto leaves alone a T1w that is already stripped")  # fmt: skip
     add("--sloppy", action="store_true", help="register on the 2 mm template, for a quick look")
+    add("--registration", choices=["fast", "ants"], default="fast",
+        help="brainnet's own registration, or ANTs': slower (default fast)")  # fmt: skip
     add("--reference-region", default="cerebellar_grey",
         choices=["cerebellar_grey", "whole_cerebellum", "brainstem"],
         help="reference of PET uptake ratios")  # fmt: skip
@@ -137,6 +139,7 @@ def _settings(options: argparse.Namespace) -> "Settings":
         atlas_space=options.atlas_space,
         skull_strip=options.skull_strip,
         quality="draft" if options.sloppy else "standard",
+        registration=options.registration,
         reference_region=options.reference_region,
         simulate_pet=options.simulate_pet,
         seed=options.random_seed,

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.bids import Scan, derivative_path
-from brainnet.imaging import intensity, mask, register, resample, tissue
+from brainnet.imaging import intensity, mask, register, resample, tissue, transforms
 from brainnet.signals import extract
 from brainnet.workflows import networks
-from brainnet.workflows.settings import Quality, Settings
+from brainnet.workflows.settings import Quality, Registration, Settings
 from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
@@ -108,8 +108,7 @@ def _normalise(paths: Paths, settings: Settings, steps: Steps) -> None:
         normalise,
         inputs={"t1w": paths["t1w"], "mask": paths["mask"]},
         outputs={name: paths[name] for name in ("to_mni", "from_mni", "t1w_mni")},
-        parameters={"quality": settings.quality},
-        seed=settings.seed,
+        parameters={"quality": settings.quality, "engine": settings.registration},
     )
     steps.run(
         "modulated grey matter",
@@ -216,22 +215,22 @@ def segment(inputs: Paths, outputs: Paths) -> None:
         io.save_img(maps[label], outputs[label])
 
 
-def normalise(inputs: Paths, outputs: Paths, *, quality: Quality, seed: int) -> None:
+def normalise(inputs: Paths, outputs: Paths, *, quality: Quality, engine: Registration) -> None:
     """Register the brain to the MNI brain; keep the whole mapping in both directions."""
     img = io.load_img(inputs["t1w"])
     brain_img = apply_mask(img, io.load_img(inputs["mask"]))
     template_img = atlases.template(res=2 if quality == "draft" else 1)
-    field = register.register_deformable(template_img, brain_img, quality=quality, seed=seed)
+    field = register.register_deformable(template_img, brain_img, quality=quality, engine=engine)
     io.save_img(field.forward_img, outputs["to_mni"])
     io.save_img(field.inverse_img, outputs["from_mni"])
-    io.save_img(register.apply_displacement(brain_img, field.forward_img), outputs["t1w_mni"])
+    io.save_img(transforms.apply_displacement(brain_img, field.forward_img), outputs["t1w_mni"])
 
 
 def modulate(inputs: Paths, outputs: Paths) -> None:
     """Carry grey matter to MNI space and multiply by the Jacobian: millilitres are kept."""
     field_img = io.load_img(inputs["to_mni"], ndim=5)
-    warped = register.apply_displacement(io.load_img(inputs["probability"]), field_img)
-    data = warped.get_fdata() * register.jacobian(field_img).get_fdata()
+    warped = transforms.apply_displacement(io.load_img(inputs["probability"]), field_img)
+    data = warped.get_fdata() * transforms.jacobian(field_img).get_fdata()
     modulated = Nifti1Image(np.maximum(data, 0).astype(np.float32), warped.affine)
     coarse = resample.resample(modulated, atlases.template(res=MODULATED_RES), order=1)
     io.save_img(coarse, outputs["modulated"])
@@ -250,7 +249,7 @@ def carry_reference(inputs: Paths, outputs: Paths, *, reference_region: str) -> 
 
 def _carry_labels(labels_img: Nifti1Image, from_mni: Path, output: Path) -> None:
     field_img = io.load_img(from_mni, ndim=5)
-    native = register.apply_displacement(labels_img, field_img, order=0)
+    native = transforms.apply_displacement(labels_img, field_img, order=0)
     io.save_img(Nifti1Image(native.get_fdata().astype(np.int32), native.affine), output)
 
 
@@ -299,7 +298,7 @@ def region_coverage(
 def _seen(to_mni_img: Nifti1Image, t1w_img: Nifti1Image, grid_img: Nifti1Image) -> Nifti1Image:
     """Mark the voxels of a grid in MNI space that the T1w image's field of view holds."""
     everywhere = Nifti1Image(np.ones(t1w_img.shape, np.uint8), t1w_img.affine)
-    seen_img = register.apply_displacement(everywhere, to_mni_img, order=0)
+    seen_img = transforms.apply_displacement(everywhere, to_mni_img, order=0)
     return resample.resample_labels(seen_img, grid_img)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from brainnet import io
 from brainnet.imaging import register
-from brainnet.workflows.settings import Settings
+from brainnet.workflows.settings import Registration, Settings
 from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import save_matrices
 
@@ -27,17 +27,17 @@ def coregister(
         align,
         inputs={"reference": reference, "t1w": anatomy["t1w"], "mask": anatomy["mask"]},
         outputs={"matrix": output},
-        seed=settings.seed,
+        parameters={"engine": settings.registration},
     )
 
 
-def align(inputs: Paths, outputs: Paths, *, seed: int) -> None:
+def align(inputs: Paths, outputs: Paths, *, engine: Registration) -> None:
     """Register by mutual information within the brain."""
-    matrix = register.register_affine(
+    found = register.register_affine(
         io.load_img(inputs["t1w"]),
         io.load_img(inputs["reference"]),
         kind="rigid",
         fixed_mask_img=io.load_img(inputs["mask"]),
-        seed=seed,
+        engine=engine,
     )
-    save_matrices(matrix, outputs["matrix"])
+    save_matrices(found.matrix, outputs["matrix"])

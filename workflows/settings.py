@@ -7,6 +7,8 @@ from typing import Literal
 
 #: what the registration of T1w to MNI may cost: 1 mm for results, 2 mm for a quick look
 Quality = Literal["standard", "draft"]
+#: who registers: brainnet itself, or ANTs
+Registration = Literal["fast", "ants"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Settings:
         ``auto`` leaves alone a T1w that is already stripped.
     quality : {"standard", "draft"}
         Registration to MNI on the 1 mm or on the 2 mm template.
+    registration : {"fast", "ants"}
+        brainnet's own registration or ANTs', for every image.
     reference_region : str
         Reference of SUVR: ``cerebellar_grey``, ``whole_cerebellum`` or ``brainstem``.
     simulate_pet : bool
@@ -41,6 +45,7 @@ class Settings:
     atlas_space: str | None = None
     skull_strip: Literal["auto", "force", "skip"] = "auto"
     quality: Quality = "standard"
+    registration: Registration = "fast"
     reference_region: str = "cerebellar_grey"
     simulate_pet: bool = False
     densities: Sequence[float] = (0.10, 0.15, 0.20, 0.25)

@@ -15,7 +15,7 @@ import pandas as pd
 from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.bids import Scan, derivative_path
-from brainnet.imaging import register
+from brainnet.imaging import transforms
 from brainnet.simulate.disease import uptake_by_label
 from brainnet.simulate.pet import regional_suvr, simulate_pet
 from brainnet.workflows.settings import Settings
@@ -66,7 +66,7 @@ def simulate(inputs: Paths, outputs: Paths, *, seed: int) -> dict[str, dict[str,
         stacklevel=2,
     )
     regions = atlases.load(UPTAKE_ATLAS)
-    labels_img = register.apply_displacement(
+    labels_img = transforms.apply_displacement(
         regions.labels_img, io.load_img(inputs["from_mni"], ndim=5), order=0
     )
     pet_img, truth = simulate_pet(

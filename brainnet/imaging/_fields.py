@@ -14,6 +14,7 @@ from scipy import ndimage
 from brainnet.imaging import _ants
 
 Points = NDArray[np.float64]
+Mapping = Callable[[Points], Points]
 _LPS = np.array([-1, -1, 1], dtype=np.float32)
 
 
@@ -24,7 +25,7 @@ class Volume(NamedTuple):
     affine: NDArray[np.float64]
 
 
-def shrink(data: NDArray[np.float32], img: Nifti1Image, voxel_mm: float) -> Volume:
+def shrink(data: NDArray[np.float32], img: Nifti1Image | Volume, voxel_mm: float) -> Volume:
     """Average whole blocks of voxels so that none is much finer than ``voxel_mm``."""
     affine = np.array(img.affine, dtype=np.float64)
     steps = np.maximum(1, np.round(voxel_mm / np.linalg.norm(affine[:3, :3], axis=0))).astype(int)
@@ -73,19 +74,29 @@ def slice_points(img: Nifti1Image, k: int) -> Points:
     return points
 
 
-def total_field(img: Nifti1Image, transform: Callable[[Points], Points]) -> Nifti1Image:
+def field_image(field: NDArray[np.float32], img: Nifti1Image) -> Nifti1Image:
+    """Return displacements (3, x, y, z), LPS mm, as ITK vector image on the grid of ``img``."""
+    out = _ants.image_like(np.moveaxis(field, 0, -1)[:, :, :, None], img)
+    out.header.set_intent("vector")
+    return out
+
+
+def total_field(img: Nifti1Image, transform: Mapping) -> Nifti1Image:
     """Return ``transform`` minus identity on the grid of ``img`` as ITK vector image."""
     field = np.empty((*img.shape, 1, 3), np.float32)
     for k in range(img.shape[2]):
         points = slice_points(img, k)
         field[:, :, k, 0] = (transform(points) - points) * _LPS
-    out = _ants.image_like(field, img)
-    out.header.set_intent("vector")
-    return out
+    return field_image(np.moveaxis(field[:, :, :, 0], -1, 0), img)
 
 
 def check_field(displacement_img: Nifti1Image) -> NDArray[np.float32]:
     """Return a displacement field as (x, y, z, 3) in RAS mm, or raise."""
+    return np.asarray(stored_field(displacement_img) * _LPS)
+
+
+def stored_field(displacement_img: Nifti1Image) -> NDArray[np.float32]:
+    """Return a displacement field as (x, y, z, 3) in LPS mm, as it is stored, or raise."""
     shape = displacement_img.shape
     if len(shape) != 5 or shape[3:] != (1, 3):
         raise ValueError(
@@ -93,4 +104,12 @@ def check_field(displacement_img: Nifti1Image) -> NDArray[np.float32]:
             "Pass a field of register_deformable, or a warp that ANTs wrote."
         )
     field = np.asarray(displacement_img.dataobj, dtype=np.float32)[:, :, :, 0]
-    return np.asarray(field * _LPS)
+    with np.errstate(invalid="ignore", over="ignore"):
+        suspect = not np.isfinite(field.sum())  # cheaper than a look at every voxel
+    n_bad = int(np.sum(~np.isfinite(field).all(axis=-1))) if suspect else 0
+    if n_bad:
+        raise ValueError(
+            f"displacement_img must be finite; {n_bad} voxels are NaN or infinite. "
+            "Register again, or set those displacements to those of their neighbours."
+        )
+    return field

@@ -1,8 +1,8 @@
 """Move images between grids with one interpolation: single images, whole series, labels.
 
 Every matrix here pulls: it maps a point of the target's world to a point of the source's world,
-both in RAS mm. Transforms compose by matrix products before any voxel is touched, so a BOLD
-volume that needs motion correction, registration and a new voxel size is still interpolated once.
+both in RAS mm. Transforms compose before any voxel is touched, so a BOLD volume that needs motion
+correction, registration, normalisation and a new voxel size is still interpolated once.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from nibabel.nifti1 import Nifti1Image
 from numpy.typing import ArrayLike, NDArray
 
 from brainnet.imaging._sampling import image_like, inside, pull, sample
+from brainnet.imaging._transforms_sample import sample_displaced
+from brainnet.imaging.transforms import on_grid
 
 
 def resample(
@@ -21,6 +23,7 @@ def resample(
     target_img: Nifti1Image,
     matrix: ArrayLike | None = None,
     *,
+    displacement_img: Nifti1Image | None = None,
     order: int = 3,
     cval: float = 0.0,
 ) -> Nifti1Image:
@@ -34,8 +37,12 @@ def resample(
         Only its first three dimensions and its affine are used.
     matrix : (4, 4) array, optional
         Maps the world of ``target_img`` to the world of ``img`` (RAS mm). Default: identity.
+    displacement_img : ITK vector image (x, y, z, 1, 3), optional
+        Millimetres in LPS. A point of the target goes through it first, then through the matrix.
+        On any grid; on the target's own it is not interpolated.
     order : int
-        Order of the interpolating B-spline, 0 (nearest) to 5; 1 is linear, 3 is cubic.
+        Order of the interpolating B-spline, 0 (nearest) to 5; 1 is linear, 3 is cubic. With a
+        displacement 0, 1 or 3.
     cval : float
         Value of target voxels whose centre lies outside the field of view of ``img``.
 
@@ -47,7 +54,8 @@ def resample(
     Raises
     ------
     ValueError
-        If ``img`` is not 3-D, or ``matrix`` is not a finite, invertible affine matrix.
+        If ``img`` is not 3-D, ``matrix`` is not a finite, invertible affine matrix, or
+        ``displacement_img`` no finite ITK vector image.
 
     Notes
     -----
@@ -67,9 +75,11 @@ def resample(
     [1.0, 5.0]
     """
     _check_ndim(img, 3, "img", "Use resample_series for a series.")
-    _check_order(order)
+    _check_order(order, displaced=displacement_img is not None)
+    field = None if displacement_img is None else on_grid(displacement_img, target_img)
     composed = _index_matrices(img, target_img, np.eye(4) if matrix is None else matrix)[0]
-    data = sample(np.asarray(img.dataobj), composed, target_img.shape[:3], order=order, cval=cval)
+    source = np.asarray(img.dataobj)
+    data = _sample(source, composed, target_img, field, order=order, cval=cval)
     return image_like(data, target_img)
 
 
@@ -78,6 +88,7 @@ def resample_series(
     target_img: Nifti1Image,
     matrices: ArrayLike | None = None,
     *,
+    displacement_img: Nifti1Image | None = None,
     order: int = 3,
     cval: float = 0.0,
 ) -> Nifti1Image:
@@ -90,9 +101,11 @@ def resample_series(
     target_img : 3-D or 4-D image
         Only its first three dimensions and its affine are used.
     matrices : (T, 4, 4) or (4, 4) array, optional
-        For each volume (or for all), maps the world of ``target_img`` to the world of that
+        For each volume (or for all), maps the world of ``target_img`` to that of the
         volume. With `Motion.matrices` (reference world to volume world) and a registration
         ``anat_to_reference``: ``motion.matrices @ anat_to_reference``. Default: identity.
+    displacement_img : ITK vector image (x, y, z, 1, 3), optional
+        As in `resample`: MNI to T1w, say, before the matrices lead from T1w to each volume.
     order, cval
         As in `resample`, whose notes on edges, clipping and aliasing hold here too.
 
@@ -104,7 +117,8 @@ def resample_series(
     Raises
     ------
     ValueError
-        If ``img4d`` is not 4-D, or ``matrices`` are not T finite, invertible affine matrices.
+        If ``img4d`` is not 4-D, ``matrices`` are not T finite, invertible affine matrices, or
+        ``displacement_img`` no finite ITK vector image.
 
     Notes
     -----
@@ -118,7 +132,8 @@ def resample_series(
     (3, 3, 3, 2)
     """
     _check_ndim(img4d, 4, "img4d", "Use resample for a single image.")
-    _check_order(order)
+    _check_order(order, displaced=displacement_img is not None)
+    field = None if displacement_img is None else on_grid(displacement_img, target_img)
     n_timepoints = img4d.shape[3]
     composed = _index_matrices(img4d, target_img, np.eye(4) if matrices is None else matrices)
     composed = _one_each(composed, n_timepoints)
@@ -126,7 +141,7 @@ def resample_series(
     data = np.empty((n_timepoints, *shape), dtype=np.float32)
     for volume in range(n_timepoints):
         source = np.asarray(img4d.dataobj[..., volume])
-        data[volume] = sample(source, composed[volume], shape, order=order, cval=cval)
+        data[volume] = _sample(source, composed[volume], target_img, field, order=order, cval=cval)
     img = image_like(np.moveaxis(data, 0, -1), target_img)
     img.header.set_zooms((*img.header.get_zooms()[:3], img4d.header.get_zooms()[3]))
     img.header.set_xyzt_units("mm", img4d.header.get_xyzt_units()[1])
@@ -225,7 +240,11 @@ def target_grid(
 
 
 def coverage_mask(
-    img4d: Nifti1Image, target_img: Nifti1Image, matrices: ArrayLike | None = None
+    img4d: Nifti1Image,
+    target_img: Nifti1Image,
+    matrices: ArrayLike | None = None,
+    *,
+    displacement_img: Nifti1Image | None = None,
 ) -> Nifti1Image:
     """Mark the target voxels that were measured in all volumes.
 
@@ -238,8 +257,8 @@ def coverage_mask(
         Any numeric type. Voxels that are not finite (NaN or infinite) count as not measured.
     target_img : 3-D or 4-D image
         Only its first three dimensions and its affine are used.
-    matrices : (T, 4, 4) or (4, 4) array, optional
-        As in `resample_series`. Default: identity.
+    matrices, displacement_img
+        As in `resample_series`.
 
     Returns
     -------
@@ -267,15 +286,20 @@ def coverage_mask(
     composed = _index_matrices(img4d, target_img, np.eye(4) if matrices is None else matrices)
     n_timepoints = img4d.shape[3] if img4d.ndim == 4 else 1
     composed = _one_each(composed, n_timepoints)
+    field = None if displacement_img is None else on_grid(displacement_img, target_img)
     shape = target_img.shape[:3]
     covered = np.ones(shape, dtype=bool)
+    everywhere = np.ones(img4d.shape[:3], dtype=bool)
     for each in np.unique(composed, axis=0):
-        covered &= inside(each, shape, img4d.shape[:3])
+        if field is None:
+            covered &= inside(each, shape, everywhere.shape)
+        else:
+            covered &= _sample(everywhere, each, target_img, field, order=0, cval=0.0) > 0
     for volume in range(n_timepoints):
         source = img4d.dataobj[..., volume] if img4d.ndim == 4 else img4d.dataobj
         finite = np.isfinite(np.asarray(source))
         if not finite.all():
-            covered &= pull(finite.astype(np.uint8), composed[volume], shape, order=0) > 0
+            covered &= _sample(finite, composed[volume], target_img, field, order=0, cval=0.0) > 0
     return image_like(covered.astype(np.uint8), target_img)
 
 
@@ -298,6 +322,22 @@ def _index_matrices(
         raise ValueError("matrices must be invertible; got determinant 0. Check the registration.")
     composed: NDArray[np.float64] = np.linalg.inv(img.affine) @ pulls @ target_img.affine
     return composed.reshape(-1, 4, 4)
+
+
+def _sample(
+    source: NDArray[Any],
+    index_matrix: NDArray[np.float64],
+    target_img: Nifti1Image,
+    field: NDArray[np.float32] | None,
+    *,
+    order: int,
+    cval: float,
+) -> NDArray[np.float32]:
+    """Interpolate one volume at the voxels of the target, displaced or not."""
+    if field is None:
+        return sample(source, index_matrix, target_img.shape[:3], order=order, cval=cval)
+    affine = np.asarray(target_img.affine)
+    return sample_displaced(source, field, index_matrix, affine, order=order, cval=cval)
 
 
 def _one_each(matrices: NDArray[np.float64], n_timepoints: int) -> NDArray[np.float64]:
@@ -351,7 +391,11 @@ def _check_ndim(img: Nifti1Image, ndim: int, name: str, remedy: str) -> None:
         raise ValueError(f"{name} must be {ndim}-D; got shape {img.shape}. {remedy}")
 
 
-def _check_order(order: int) -> None:
-    """Refuse spline orders that scipy does not have."""
+def _check_order(order: int, *, displaced: bool) -> None:
+    """Refuse spline orders that there are no loops for."""
     if order not in range(6):
         raise ValueError(f"order must be 0 to 5; got {order}. Use 3 (cubic) or 1 (linear).")
+    if displaced and order not in (0, 1, 3):
+        raise ValueError(
+            f"order must be 0, 1 or 3 with displacement_img; got {order}. Use 3 (cubic)."
+        )

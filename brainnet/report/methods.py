@@ -84,7 +84,7 @@ def methods_text(record: Record) -> Methods:
         - ``simulated``: bool, all data are simulated.
         - ``anatomical``: ``bias_correction`` ("N4"), ``brain_mask`` ("deepbet", or "input" where
           the image came skull-stripped), ``tissue`` ("mixture", "Atropos", or words for it),
-          ``registration`` ("SyN"), ``quality`` ("standard", "draft"), ``template``.
+          ``registration`` ("SyN", "symmetric"), ``quality`` ("standard", "draft"), ``template``.
         - ``functional``: ``n_timepoints``, ``t_r`` (s), ``motion`` (bool), ``registration``
           ("rigid"), ``slice_timing`` and ``distortion`` (bool: corrected), ``confounds`` (the
           strategy's name), ``high_pass``, ``low_pass`` (Hz or None), ``network``.
@@ -173,9 +173,15 @@ def _normalised(registration: str, part: Record, cite: _Citer) -> str:
     """Describe the registration to the template."""
     template = str(part.get("template", "the template"))
     known = cite("fonov2009", "fonov2011") if template.startswith("MNI152NLin2009") else ""
-    note = cite("avants2008") if registration == "SyN" else ""
     draft = " (draft quality)" if part.get("quality") == "draft" else ""
-    return f"registered to {template}{known} with {registration}{note}{draft}"
+    if registration == "SyN":
+        return f"registered to {template}{known} with SyN{cite('avants2008')}{draft}"
+    if registration == "symmetric":
+        registration = (
+            "brainnet's symmetric diffeomorphic registration by local cross-correlation"
+            + cite("avants2008", "yushkevich2016")
+        )
+    return f"registered to {template}{known} with {registration}{draft}"
 
 
 def _functional(part: Record, cite: _Citer) -> str:

@@ -91,6 +91,10 @@ REFERENCES = {
     "wang2016": "Wang H, Jin X, Zhang Y, Wang J. Single-subject morphological brain networks: "
     "connectivity mapping, topological characterization and test-retest reliability. Brain Behav "
     "2016;6:e00448. doi:10.1002/brb3.448",
+    "yushkevich2016": "Yushkevich PA, Pluta J, Wang H, Wisse LEM, Das S, Wolk D. Fast automatic "
+    "segmentation of hippocampal subfields and medial temporal lobe subregions in 3 Tesla and 7 "
+    "Tesla T2-weighted MRI. Alzheimers Dement 2016;12(7S):P126-P127. "
+    "doi:10.1016/j.jalz.2016.06.205",
     "zhang2001": "Zhang Y, Brady M, Smith S. Segmentation of brain MR images through a hidden "
     "Markov random field model and the expectation-maximization algorithm. IEEE Trans Med Imaging "
     "2001;20:45-57. doi:10.1109/42.906424",

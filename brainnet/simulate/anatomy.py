@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from brainnet import io
 from brainnet.atlas import Atlas, load
 from brainnet.atlas import template as mni_brain
-from brainnet.imaging import register
+from brainnet.imaging import register, transforms
 from brainnet.simulate.disease import region_table, severity
 
 Floats = NDArray[np.float32]
@@ -198,7 +198,7 @@ def _template() -> _Template:
     affine[:3, 3] += affine[:3, :3] @ np.maximum(low, 0)
     to_atlas_img = _to_atlas(image(np.asarray(t1w.dataobj, np.float32)[box], affine))
     source = load("DesikanKilliany", node_only=False).labels_img
-    carried = register.apply_displacement(source, to_atlas_img, order=0)
+    carried = transforms.apply_displacement(source, to_atlas_img, order=0)
     structures = np.asanyarray(carried.dataobj).astype(np.int32) * brain[box]
     probability: list[Floats] = [
         np.asarray(img.dataobj)[box].astype(np.float32) / np.float32(255.0) for img in (grey, white)

@@ -201,6 +201,105 @@ def test_large_labels_are_exact() -> None:
         resample_labels(Nifti1Image(np.full((2, 2, 2), 0.5, np.float32), np.eye(4)), img)
 
 
+def bend(points: Array) -> Array:
+    """Displacements of up to 4 mm at points of the world, as ITK writes them."""
+    x, y, z = points
+    shift = np.stack([-4 * np.sin(y / 20), -3 * np.cos(z / 18), 4 * np.sin(x / 22)], axis=-1)
+    return shift.astype(np.float32)[:, :, :, None]
+
+
+def bend_img(shape: tuple[int, ...] = TARGET_SHAPE, affine: Array = TARGET) -> Nifti1Image:
+    return Nifti1Image(bend(world(shape, affine)), affine)
+
+
+def bent_waves(matrix: Array = MATRIX) -> Array:
+    """What the target shows of the waves through the bend, then the matrix."""
+    points = world(TARGET_SHAPE, TARGET)
+    points = points + np.moveaxis(bend(points)[:, :, :, 0] * [-1, -1, 1], -1, 0)
+    moved = np.einsum("ij,j...->i...", matrix[:3, :3], points)
+    return waves(moved + matrix[:3, 3].reshape(3, 1, 1, 1))
+
+
+@pytest.mark.parametrize("order, tolerance", [(0, 7), (1, 0.6), (3, 0.02)])
+def test_displacement_comes_before_the_matrix(order: int, tolerance: float) -> None:
+    got = resample(source_img(), target_img(), MATRIX, displacement_img=bend_img(), order=order)
+    assert got.get_data_dtype() == np.float32
+    np.testing.assert_array_equal(got.affine, TARGET)
+    np.testing.assert_allclose(got.get_fdata(), bent_waves(), atol=tolerance)
+    wide = np.diag([2.0, 2, 2, 1])
+    wide[:3, 3] = -64
+    other = bend_img((64, 64, 64), wide)  # another grid: interpolated linearly first
+    got = resample(source_img(), target_img(), MATRIX, displacement_img=other, order=order)
+    np.testing.assert_allclose(got.get_fdata(), bent_waves(), atol=tolerance + 0.02)
+
+
+def test_no_displacement_is_a_displacement_by_nothing() -> None:
+    rng = np.random.default_rng(0)
+    data = rng.normal(0, 1, SOURCE_SHAPE).astype(np.float32)
+    data[5, 5, 5] = np.nan
+    img = Nifti1Image(data, SOURCE)
+    still_img = Nifti1Image(np.zeros((*TARGET_SHAPE, 1, 3), np.float32), TARGET)
+    away = matrices_from_parameters([40, 0, 0, 0, 0, 0])  # many voxels see an edge or nothing
+    for order in (1, 3):
+        plain = resample(img, target_img(), away, order=order, cval=9).get_fdata()
+        got = resample(
+            img, target_img(), away, displacement_img=still_img, order=order, cval=9
+        ).get_fdata()
+        assert (plain == 9).any()
+        np.testing.assert_array_equal(got == 9, plain == 9)
+        np.testing.assert_allclose(got, plain, atol=2e-3)  # rounded to 1e-4 voxels
+        assert np.abs(got - plain).mean() < 1e-4
+
+
+def test_displaced_overshoot_is_clipped_to_the_input() -> None:
+    data = np.zeros((12, 12, 12), np.float32)
+    data[4:8, 4:8, 4:8] = 1
+    img = Nifti1Image(data, np.diag([2.0, 2, 2, 1]))
+    aside_img = Nifti1Image(np.full((12, 12, 12, 1, 3), 0.8, np.float32), img.affine)
+    got = resample(img, img, displacement_img=aside_img).get_fdata()
+    assert got.min() == 0
+    assert got.max() == 1
+
+
+def test_displaced_series_is_interpolated_once() -> None:
+    matrices = matrices_from_parameters([[0, 0, 0, 0, 0, 0], [3, -2, 1, 0.05, 0, 0.1]])
+    volumes = np.stack([source_img().get_fdata(), 2 * source_img().get_fdata()], -1)
+    img4d = Nifti1Image(volumes.astype(np.float32), SOURCE)
+    got = resample_series(img4d, target_img(), matrices @ MATRIX, displacement_img=bend_img())
+    expected = [bent_waves(matrices[0] @ MATRIX), 2 * bent_waves(matrices[1] @ MATRIX)]
+    np.testing.assert_allclose(got.get_fdata(), np.stack(expected, -1), atol=0.05)
+    single = resample(
+        img4d.slicer[..., 1], target_img(), matrices[1] @ MATRIX, displacement_img=bend_img()
+    )
+    np.testing.assert_array_equal(got.get_fdata()[..., 1], single.get_fdata())
+
+
+def test_displaced_coverage_is_what_resampling_does_not_fill() -> None:
+    data = np.ones((*SOURCE_SHAPE, 2), np.float32)
+    data[20:22, 20:22, 15, 1] = np.nan
+    img4d = Nifti1Image(data, SOURCE)
+    matrices = matrices_from_parameters([[30, 0, 0, 0, 0, 0], [0, -35, 0, 0, 0, 0]])
+    covered = coverage_mask(img4d, target_img(), matrices, displacement_img=bend_img())
+    values = resample_series(
+        img4d, target_img(), matrices, displacement_img=bend_img(), order=0, cval=-1
+    ).get_fdata()
+    assert (values == 0).any()
+    assert (values == -1).any()
+    np.testing.assert_array_equal(covered.get_fdata() > 0, (values > 0).all(axis=-1))
+
+
+def test_displacement_is_checked() -> None:
+    img = source_img()
+    with pytest.raises(ValueError, match="order must be 0, 1 or 3 with displacement_img; got 5"):
+        resample(img, target_img(), displacement_img=bend_img(), order=5)
+    with pytest.raises(ValueError, match="displacement_img must be an ITK vector image"):
+        resample(img, target_img(), displacement_img=img)
+    broken = bend(world(TARGET_SHAPE, TARGET))
+    broken[0, 0, 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match="displacement_img must be finite; 1 voxels"):
+        resample(img, target_img(), displacement_img=Nifti1Image(broken, TARGET))
+
+
 def test_target_grid_covers_the_field_of_view_along_its_axes() -> None:
     got = target_grid(source_img(), 2.0)
     np.testing.assert_allclose(got.header.get_zooms(), 2.0, atol=1e-5)
