@@ -38,11 +38,11 @@ class Level:
 
 #: Finest first. The sketch sees the finest grid at few points: coarse grids can be mistaken by
 #: several mm where contrasts differ, so the choice between poses is made there.
-FINE = Level(2.0, 32, 80_000, Pace(30, 0.005, 4.0, 2))
-SAME = Level(2.0, 32, 60_000, Pace(30, 0.005, 4.0, 2))
-SKETCH = Level(2.0, 32, 15_000, Pace(25, 0.05, 4.0))
-MIDDLE = Level(4.0, 32, 20_000, Pace(15, 0.1, 8.0))
-COARSE = Level(8.0, 16, 4_000, Pace(12, 0.3, 16.0))
+FINE = Level(2.0, 32, 60_000, Pace(30, 0.01, 4.0, 1))
+SAME = Level(2.0, 32, 50_000, Pace(30, 0.01, 4.0, 1))
+SKETCH = Level(2.0, 32, 10_000, Pace(20, 0.1, 4.0))
+MIDDLE = Level(4.0, 32, 10_000, Pace(12, 0.2, 8.0))
+COARSE = Level(8.0, 16, 3_000, Pace(10, 0.4, 16.0))
 SIZES = (2.0, 4.0, 8.0)
 
 

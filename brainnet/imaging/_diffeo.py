@@ -39,8 +39,8 @@ class Schedule:
 
     voxel_mm: float
     iterations: tuple[int, ...]
-    fluid: float = 1.0
-    elastic: float = 0.65
+    fluid: float = 1.2
+    elastic: float = 0.85
     step: float = 0.7
     momentum: float = 0.5
 
@@ -260,18 +260,23 @@ def bell(width: float) -> NDArray[np.float32]:
 
 
 def _content(volume: Volume, matrix: Matrix) -> Matrix:
-    """Return points of an image's content, a few voxels apart, carried by a matrix."""
-    sparse = max(1, int(min(volume.data.shape) // 24))
-    points = np.argwhere(volume.data[::sparse, ::sparse, ::sparse] != 0) * sparse
-    carried: Matrix = apply_affine(matrix @ volume.affine, points)
+    """Return where rows of an image's content begin and end, carried by a matrix."""
+    turn = volume.data.strides[0] < volume.data.strides[2]
+    seen = (volume.data.T if turn else volume.data) != 0
+    i, j = np.nonzero(seen.any(axis=2))
+    rows = seen[i, j]
+    ends = (rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1))
+    points = np.concatenate([np.stack([i, j, k], axis=1) for k in ends])
+    carried: Matrix = apply_affine(matrix @ volume.affine, points[:, ::-1] if turn else points)
     return carried
 
 
 def _unit(data: NDArray[np.float32]) -> float:
-    """Return what scales an image so that its content is about 1."""
-    some = np.ascontiguousarray(data[::2, ::2, ::2])
+    """Return what scales an image so that its content is about 1, and nothing above 1000."""
+    peak = max(abs(float(data.max())), abs(float(data.min())), 1e-30)
+    some = data[::2, ::2, ::2].ravel(order="K") / np.float32(peak)
     square = float(np.vdot(some, some)) / max(int(np.count_nonzero(some)), 1)
-    return 0.7 / max(float(np.sqrt(square)), 1e-20)
+    return 0.7 / max(float(np.sqrt(square)), 7e-4) / peak
 
 
 def _unfold(engine: Engine, field: Any) -> Any:

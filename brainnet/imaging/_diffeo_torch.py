@@ -28,7 +28,7 @@ class TorchEngine:
         import torch
 
         self._torch = torch
-        self._device = _check_device(device)
+        self._device = check_device(device)
         self._at_once = _AT_ONCE[self._device.type]
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class TorchEngine:
         return self._torch.stack([row.reshape(-1) for row in rows])
 
 
-def _check_device(device: str) -> Any:
+def check_device(device: str) -> Any:
     """Return the torch device of a name, which must be there."""
     import torch
 

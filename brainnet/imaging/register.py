@@ -125,7 +125,7 @@ def register_affine(
     """
     if kind not in ("rigid", "affine"):
         raise ValueError(f"kind must be 'rigid' or 'affine'; got {kind!r}.")
-    _check_engine(engine)
+    _check_engine(engine, device)
     fixed, fixed_mask = _load(fixed_img, fixed_mask_img, "fixed")
     moving, moving_mask = _load(moving_img, moving_mask_img, "moving")
     if fixed_mask is not None:
@@ -193,7 +193,7 @@ def register_deformable(
         raise ValueError(f"quality must be one of {known}; got {quality!r}.")
     if contrast not in ("same", "different"):
         raise ValueError(f"contrast must be 'same' or 'different'; got {contrast!r}.")
-    _check_engine(engine)
+    _check_engine(engine, device)
     fixed, fixed_mask = _load(fixed_img, fixed_mask_img, "fixed")
     moving, moving_mask = _load(moving_img, moving_mask_img, "moving")
     for volume, name in ((fixed, "fixed_img"), (moving, "moving_img")):
@@ -219,8 +219,18 @@ def register_deformable(
             _fields.field_image(field, img)
             for field, img in zip(fields, (fixed_img, moving_img), strict=True)
         ]
-    _tell(found.flags)
+    _tell((*found.flags, *_folds(least)))
     return Deformation(images[0], images[1], found, least)
+
+
+def _folds(least: float) -> tuple[str, ...]:
+    """Return a sentence about folds, if there are any."""
+    if least > 0:
+        return ()
+    return (
+        f"The deformation folds: its least Jacobian determinant is {least:.2g} (not above 0). "
+        "Look at both images, their masks and the affine part.",
+    )
 
 
 def _least_jacobian(displacement_img: Nifti1Image) -> float:
@@ -258,10 +268,14 @@ def _load(
     return _fields.Volume(data, np.asarray(img.affine, dtype=np.float64)), mask
 
 
-def _check_engine(engine: str) -> None:
-    """Raise if there is no such engine."""
+def _check_engine(engine: str, device: str) -> None:
+    """Raise if there is no such engine, or the fast one has no such device."""
     if engine not in ("fast", "ants"):
         raise ValueError(f"engine must be 'fast' or 'ants'; got {engine!r}.")
+    if engine == "fast" and device not in ("cpu", "torch"):
+        from brainnet.imaging import _diffeo_torch
+
+        _diffeo_torch.check_device(device)
 
 
 def _check_thick(volume: _fields.Volume, name: str) -> None:
