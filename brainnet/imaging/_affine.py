@@ -29,6 +29,10 @@ _NOTHING = 1e-3
 _TURNED = 10.0
 #: Shares of the image inside the other below this are told.
 _LITTLE = 0.3
+#: Voxels of 2 mm that an image must show.
+_FEW = 100
+#: Shares of the fixed image inside the moving one below this are told: no slab is as thin.
+_SLIVER = 0.1
 #: Volume ratios of adults of one species lie within these.
 _RATIOS = (0.5, 2.0)
 #: Mirror gains above these are told, for rigid and affine. Measured: at most 0.97 (1.01 affine)
@@ -148,6 +152,7 @@ def align(
     _check_mask(moving_mask, moving, "moving_mask")
     pair = Pair(fixed, moving, fixed_mask, moving_mask, device=device)
     _check_thickness(pair, kind)
+    _check_content(pair)
     views = _Views(pair, kind)
     best = _choose(views)
     if contrast == "same":
@@ -191,6 +196,7 @@ def judge(
     kind = "rigid" if np.allclose(turn @ turn.T, np.eye(3), atol=1e-4) else "affine"
     pair = Pair(fixed, moving, fixed_mask, moving_mask, device="cpu")
     _check_thickness(pair, "rigid")
+    _check_content(pair)
     views = _Views(pair, kind)
     end = assess(views.fine, np.array(matrix, dtype=np.float64))
     return _measure(
@@ -242,6 +248,17 @@ def _check_thickness(pair: Pair, kind: str) -> None:
             f"{many} must have at least {THIN} voxels along each axis for kind={kind!r}; got "
             f"shapes {shapes[0]} and {shapes[1]} at 2 mm. Register a slice rigidly to a whole head."
         )
+
+
+def _check_content(pair: Pair) -> None:
+    """Raise if an image shows too little for a pose to be found."""
+    for grid, name in ((pair.fixed[0], "fixed"), (pair.moving[0], "moving")):
+        n_voxels = int(np.count_nonzero(grid.data != grid.data.flat[0]))
+        if n_voxels < _FEW:
+            raise ValueError(
+                f"{name} must hold at least {_FEW} voxels of 2 mm that differ from the background; "
+                f"got {n_voxels}. Look at the image and at the voxel size in its header."
+            )
 
 
 def _check_mask(mask: NDArray[np.bool_] | None, volume: Volume, name: str) -> None:
@@ -304,10 +321,11 @@ def _flags(found: Alignment, *, rigid: bool, seen: float, excess: float) -> tupl
             f"The headers do not lead to the pose found: it turns by {turn:.0f} degrees and comes "
             f"from the start '{found.start}'. Look at the result."
         )
-    if seen < _LITTLE:
+    if min(seen / _LITTLE, found.overlap / _SLIVER) < 1:
         out.append(
-            f"Only {seen:.0%} of either image lies inside the other's field of view (below "
-            f"{_LITTLE:.0%}). Look at the result, or give masks."
+            f"Only {seen:.0%} of either image, and {found.overlap:.0%} of the fixed one, lie "
+            f"inside the other's field of view (below {_LITTLE:.0%} or {_SLIVER:.0%}). Look at "
+            "the result, at the voxel sizes, or give masks."
         )
     if not _RATIOS[0] <= found.volume_ratio <= _RATIOS[1]:
         out.append(

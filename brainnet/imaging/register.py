@@ -87,8 +87,8 @@ def register_affine(
         Whether one tissue may look different in the two. With "same", the fast engine ends by
         comparing intensities, locally normalised.
     fixed_mask_img, moving_mask_img : Nifti1Image, optional
-        On the images' grids: only these voxels are compared, the fixed ones widened by 8 mm where
-        the mask ends in the image. Give the brain, without a lesion: a hole stays a hole.
+        On the images' grids: only these voxels and a rim of 8 mm around them are compared. Give
+        the brain, without a lesion: a hole stays a hole.
     engine : {"fast", "ants"}
         ANTs takes no moving mask and knows one contrast metric, Mattes mutual information.
     device : str
@@ -128,8 +128,6 @@ def register_affine(
     _check_engine(engine, device)
     fixed, fixed_mask = _load(fixed_img, fixed_mask_img, "fixed")
     moving, moving_mask = _load(moving_img, moving_mask_img, "moving")
-    if fixed_mask is not None:
-        fixed_mask = _widen(fixed_mask, fixed.affine)
     found = _align(
         fixed, moving, fixed_mask, moving_mask,
         kind=kind, contrast=contrast, engine=engine, device=device,
@@ -165,8 +163,9 @@ def register_deformable(
         With "different", local correlation is taken between descriptors of structure instead of
         intensities. ANTs has one way only.
     fixed_mask_img, moving_mask_img : Nifti1Image, optional
-        On the images' grids: voxels outside pull at nothing, and are carried by their neighbours.
-        Leave out a lesion so. ANTs takes the fixed one only.
+        On the images' grids: voxels further than 8 mm outside, or in a hole, pull at nothing and
+        are carried by their neighbours. Give the brain without its lesion. ANTs takes the fixed
+        one only.
     engine : {"fast", "ants"}
         brainnet's own or SyN.
     device : str
@@ -198,9 +197,11 @@ def register_deformable(
     moving, moving_mask = _load(moving_img, moving_mask_img, "moving")
     for volume, name in ((fixed, "fixed_img"), (moving, "moving_img")):
         _check_thick(volume, name)
-    brain = _rim(fixed.data != 0, fixed.affine)
+    seen = _rim(fixed.data != 0, fixed.affine)
+    if fixed_mask is not None:
+        seen &= fixed_mask
     found = _align(
-        fixed, moving, brain if fixed_mask is None else brain & fixed_mask, moving_mask,
+        fixed, moving, seen, moving_mask,
         kind="affine", contrast=contrast, engine=engine, device=device,
     )  # fmt: skip
     if engine == "ants":
@@ -219,7 +220,10 @@ def register_deformable(
             _fields.field_image(field, img)
             for field, img in zip(fields, (fixed_img, moving_img), strict=True)
         ]
-    _tell((*found.flags, *_folds(least)))
+    told = [*found.flags, *_folds(least)]
+    for volume, name in ((fixed, "fixed_img"), (moving, "moving_img")):
+        told += _surroundings(volume, name)
+    _tell(tuple(told))
     return Deformation(images[0], images[1], found, least)
 
 
@@ -230,6 +234,18 @@ def _folds(least: float) -> tuple[str, ...]:
     return (
         f"The deformation folds: its least Jacobian determinant is {least:.2g} (not above 0). "
         "Look at both images, their masks and the affine part.",
+    )
+
+
+def _surroundings(volume: _fields.Volume, name: str) -> tuple[str, ...]:
+    """Return a sentence about an image that does not end in 0 at any of its corners."""
+    corners = volume.data[:: volume.data.shape[0] - 1, :: volume.data.shape[1] - 1]
+    corners = corners[:, :, :: volume.data.shape[2] - 1]
+    if not corners.all():
+        return ()
+    return (
+        f"{name} is not 0 around the brain: its corners are {corners.min():g} to "
+        f"{corners.max():g}. Mask the brain first, or the surroundings are aligned too.",
     )
 
 
@@ -262,10 +278,11 @@ def _align(
 def _load(
     img: Nifti1Image, mask_img: Nifti1Image | None, name: str
 ) -> tuple[_fields.Volume, NDArray[np.bool_] | None]:
-    """Return an image's checked data, and its mask if there is one."""
+    """Return an image's checked data, and its mask, widened, if there is one."""
     data = _ants.check_volume(img, f"{name}_img")
     mask = None if mask_img is None else _ants.check_mask(mask_img, img, f"{name}_mask_img")
-    return _fields.Volume(data, np.asarray(img.affine, dtype=np.float64)), mask
+    volume = _fields.Volume(data, np.asarray(img.affine, dtype=np.float64))
+    return volume, None if mask is None else _widen(mask, volume.affine)
 
 
 def _check_engine(engine: str, device: str) -> None:
