@@ -101,6 +101,7 @@ class Engine(Protocol):
         self, back: Any, on: Any, matrices: tuple[Matrix, Matrix, Matrix], shape: tuple[int, ...]
     ) -> tuple[Any, float]: ...
     def download(self, field: Any) -> NDArray[np.float32]: ...
+    def release(self, *arrays: Any) -> None: ...
     def close(self) -> None: ...
 
 
@@ -176,11 +177,14 @@ def _grow(
         pair = _warp_both(engine, pictures.pair, fields)
         weight = pictures.keep and engine.multiply(*_warp_both(engine, pictures.keep, fields))
         forces, likeness = engine.push(pair, weight, forces, schedule.momentum)
+        engine.release(*pair)
         grown = []
         for field, force in zip(fields, forces, strict=True):
             update, largest = engine.smooth(force, fluid)
-            scale = schedule.step / max(largest, 1e-20)
-            grown.append(engine.smooth(engine.compose(field, update, scale), elastic)[0])
+            moved = engine.compose(field, update, schedule.step / max(largest, 1e-20))
+            engine.release(field, update)
+            grown.append(engine.smooth(moved, elastic)[0])
+            engine.release(moved)
         fields = (grown[0], grown[1])
     return fields, likeness
 

@@ -25,10 +25,22 @@ class NumbaEngine:
     def __init__(self) -> None:
         self._n_threads = n_threads()
         self._pool = ThreadPoolExecutor(self._n_threads)
+        self._spare: dict[tuple[int, ...], list[Floats]] = {}
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
+        self._spare.clear()
+
+    def release(self, *arrays: Floats) -> None:
+        """Take back arrays that are no longer needed: new memory costs more than a pass over it."""
+        for array in arrays:
+            self._spare.setdefault(array.shape, []).append(array)
+
+    def _empty(self, shape: tuple[int, ...]) -> Floats:
+        """Return an array to be filled, one that was taken back if there is one."""
+        spare = self._spare.get(shape)
+        return spare.pop() if spare else np.empty(shape, np.float32)
 
     def upload(self, images: Floats) -> Floats:
         """Return a NumPy array as array of the engine."""
@@ -60,13 +72,14 @@ class NumbaEngine:
 
     def double(self, field: Floats, shape: tuple[int, ...]) -> Floats:
         """Return a field at twice the resolution."""
+        self._spare.clear()
         out = np.empty((3, *shape), np.float32)
         self._slabs(kernels.double, shape, field, out)
         return out
 
     def warp(self, images: Floats, field: Floats) -> Floats:
         """Return images (C, X, Y, Z) pulled through a field."""
-        out = np.empty_like(images)
+        out = self._empty(images.shape)
         self._slabs(kernels.warp, images.shape[1:], images, field, out)
         return out
 
@@ -89,12 +102,12 @@ class NumbaEngine:
 
     def smooth(self, field: Floats, weights: Floats) -> tuple[Floats, float]:
         """Return a filtered field and the largest displacement along an axis in it."""
-        out = np.empty_like(field)
+        out = self._empty(field.shape)
         return out, max(self._slabs(kernels.smooth, field.shape[1:], field, weights, out))
 
     def compose(self, field: Floats, update: Floats, scale: float) -> Floats:
         """Return the field that follows an update times a scale, then ``field``."""
-        out = np.empty_like(field)
+        out = self._empty(field.shape)
         self._slabs(kernels.compose, field.shape[1:], field, update, scale, out)
         return out
 

@@ -36,6 +36,9 @@ class TorchEngine:
         if self._device.type == "cuda":
             self._torch.cuda.empty_cache()
 
+    def release(self, *arrays: Any) -> None:
+        """Do nothing: torch itself takes back what nobody holds."""
+
     def upload(self, images: Floats) -> Any:
         """Return a NumPy array as array of the engine."""
         return self._torch.tensor(np.ascontiguousarray(images, np.float32), device=self._device)

@@ -145,6 +145,20 @@ def total(
 
 
 @fast_kernel
+def row_of(d: Floats, b: tuple[int, int, int, int, int, int], steps: tuple[float, float, float],
+           t: Doubles) -> tuple[float, float, float]:  # fmt: skip
+    """Differentiate a flat volume by the world, between its neighbours at six places."""
+    u = (d[np.uint64(b[1])] - d[np.uint64(b[0])]) * steps[0]
+    v = (d[np.uint64(b[3])] - d[np.uint64(b[2])]) * steps[1]
+    w = (d[np.uint64(b[5])] - d[np.uint64(b[4])]) * steps[2]
+    return (
+        u * t[0, 0] + v * t[1, 0] + w * t[2, 0],
+        u * t[0, 1] + v * t[1, 1] + w * t[2, 1],
+        u * t[0, 2] + v * t[1, 2] + w * t[2, 2],
+    )
+
+
+@fast_kernel
 def least_jacobian(field: Floats, to_voxel: Doubles, least: Doubles, first: int, last: int) -> None:
     """Find the smallest determinant of I + the field's derivatives in each slab.
 
@@ -152,6 +166,7 @@ def least_jacobian(field: Floats, to_voxel: Doubles, least: Doubles, first: int,
     takes the unit of the field to voxels.
     """
     _, n_x, n_y, n_z = field.shape
+    d_x, d_y, d_z = field[0].reshape(-1), field[1].reshape(-1), field[2].reshape(-1)
     for x in range(first, last):
         x0, x1 = max(x - 1, 0), min(x + 1, n_x - 1)
         smallest = 1e30
@@ -159,19 +174,17 @@ def least_jacobian(field: Floats, to_voxel: Doubles, least: Doubles, first: int,
             y0, y1 = max(y - 1, 0), min(y + 1, n_y - 1)
             for z in range(n_z):
                 z0, z1 = max(z - 1, 0), min(z + 1, n_z - 1)
-                j = np.empty((3, 3))
-                for r in range(3):
-                    d = field[r]
-                    u = (d[x1, y, z] - d[x0, y, z]) / max(x1 - x0, 1)
-                    v = (d[x, y1, z] - d[x, y0, z]) / max(y1 - y0, 1)
-                    w = (d[x, y, z1] - d[x, y, z0]) / max(z1 - z0, 1)
-                    for s in range(3):
-                        j[r, s] = u * to_voxel[0, s] + v * to_voxel[1, s] + w * to_voxel[2, s]
-                    j[r, r] += 1.0
-                smallest = min(
-                    smallest,
-                    j[0, 0] * (j[1, 1] * j[2, 2] - j[1, 2] * j[2, 1])
-                    - j[0, 1] * (j[1, 0] * j[2, 2] - j[1, 2] * j[2, 0])
-                    + j[0, 2] * (j[1, 0] * j[2, 1] - j[1, 1] * j[2, 0]),
-                )
+                row, column = (x * n_y + y) * n_z, y * n_z + z
+                b = (
+                    x0 * n_y * n_z + column, x1 * n_y * n_z + column,
+                    (x * n_y + y0) * n_z + z, (x * n_y + y1) * n_z + z, row + z0, row + z1,
+                )  # fmt: skip
+                steps = 1.0 / max(x1 - x0, 1), 1.0 / max(y1 - y0, 1), 1.0 / max(z1 - z0, 1)
+                j00, j01, j02 = row_of(d_x, b, steps, to_voxel)
+                j10, j11, j12 = row_of(d_y, b, steps, to_voxel)
+                j20, j21, j22 = row_of(d_z, b, steps, to_voxel)
+                j00, j11, j22 = j00 + 1.0, j11 + 1.0, j22 + 1.0
+                determinant = j00 * (j11 * j22 - j12 * j21)
+                determinant += j01 * (j12 * j20 - j10 * j22) + j02 * (j10 * j21 - j11 * j20)
+                smallest = min(smallest, determinant)
         least[x] = smallest
