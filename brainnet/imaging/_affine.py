@@ -35,6 +35,8 @@ _FEW = 100
 _SLIVER = 0.1
 #: Volume ratios of adults of one species lie within these.
 _RATIOS = (0.5, 2.0)
+#: Stretch of a direction above which, or below whose inverse, it is told.
+_STRETCH = 1.35
 #: Mirror gains above these are told, for rigid and affine. Measured: at most 0.97 (1.01 affine)
 #: between images of one person, 1.08 to 2.2 if one was mirrored, except a BOLD of faint contrast
 #: within a brain mask (0.97 and 1.03: not told); 0.95 to 1.06 between persons.
@@ -331,6 +333,13 @@ def _flags(found: Alignment, *, rigid: bool, seen: float, excess: float) -> tupl
         out.append(
             f"The moving head has {found.volume_ratio:.2f} times the volume of the fixed head "
             f"(outside {_RATIOS[0]} to {_RATIOS[1]}). Is the template of this species and age?"
+        )
+    stretch = np.linalg.svd(found.matrix[:3, :3], compute_uv=False)
+    if max(stretch[0], 1 / stretch[-1]) > _STRETCH:
+        out.append(
+            f"The matrix stretches one direction {stretch[0]:.2f} and another {stretch[-1]:.2f} "
+            f"times (beyond {_STRETCH} or its inverse): heads hardly differ so. Look at the "
+            "result, or register rigidly."
         )
     limit = _MIRRORED[0 if rigid else 1]
     if found.mirror_gain > limit:

@@ -513,6 +513,18 @@ def test_other_species_is_told(brain: Nifti1Image) -> None:
     _sound(found)
 
 
+def test_stretched_head_is_told(brain: Nifti1Image) -> None:
+    affine = brain.affine.copy()
+    affine[:3, 2] *= 0.6
+    _, told = _told(
+        lambda: register.register_affine(
+            brain, nib.Nifti1Image(_array(brain), affine), kind="affine"
+        )
+    )
+    assert "stretches one direction" in told
+    assert "another 0.6" in told
+
+
 def test_mirrored_head_is_told(brain: Nifti1Image) -> None:
     """The template alone is too symmetric: half of it is given a mark."""
     points = apply_affine(brain.affine, np.moveaxis(np.indices(brain.shape), 0, -1))
