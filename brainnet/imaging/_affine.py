@@ -21,8 +21,10 @@ from brainnet.imaging._affine_pair import (
 from brainnet.imaging._affine_starts import Start, flip, search, wrong_poses
 from brainnet.imaging._fields import Volume
 
-#: A second start is followed if it has this share of the first's score at 8 mm.
+#: Other starts are followed if they have this share of the first's score at 8 mm.
 _HOPEFUL = 0.8
+#: Starts that are followed at most.
+_TRIED = 4
 #: Mutual information (nats) below which two images share nothing.
 _NOTHING = 1e-3
 #: Turns against the headers (degrees) beyond this are told.
@@ -97,9 +99,9 @@ def align(
     directions (points of the fixed image in the moving one and back), at the end in one. At 8 mm
     the headers as they are and some 80 poses about the matched centres are compared: turns of 20
     and 40 degrees about 13 axes, turns of quarters, shifts of 30 mm and, for an affine, equal
-    sizes. The best two go on through 4 mm to 2 mm, where the headers' pose is tried again; it is
-    kept unless another is 5 % better. Points leave the sum smoothly at the edge of the other
-    field of view. The result does not depend on the number of threads.
+    sizes. The best four and the headers go on through 4 mm to 2 mm, where the headers' pose is
+    tried directly too; it is kept unless another is 5 % better. Points leave the sum smoothly at
+    the edge of the other field of view. The result does not depend on the number of threads.
 
     Parameters
     ----------
@@ -277,17 +279,20 @@ def _check_mask(mask: NDArray[np.bool_] | None, volume: Volume, name: str) -> No
 
 
 def _choose(views: _Views) -> Start:
-    """Carry the best starts to the finest grid and return the best there."""
+    """Carry the best starts, and the headers' always, to the finest grid; return the best there.
+
+    The coarsest grid can be mistaken: a pose that it ranks fourth was the true one, under a
+    strong bias field.
+    """
     starts = search(views.coarse, *views.bodies, sized=not views.rigid)
+    hopeful = [each for each in starts[:_TRIED] if each.score >= _HOPEFUL * starts[0].score]
+    poses = [(each.name, each.fit.pull) for each in hopeful] + [("header", np.eye(4))]
     header = refine(views.sketch, np.eye(4), views.moves, SKETCH.pace)
     tried = [Start("header", header)]
-    for start in starts[:2]:
-        if start.score < _HOPEFUL * starts[0].score:
-            continue
-        fit = refine(views.coarse, start.fit.pull, views.moves, COARSE.pace)
+    for name, pull in poses:
+        fit = refine(views.coarse, pull, views.moves, COARSE.pace)
         fit = refine(views.middle, fit.pull, views.moves, MIDDLE.pace)
-        fit = refine(views.sketch, fit.pull, views.moves, SKETCH.pace)
-        tried.append(Start(start.name, fit))
+        tried.append(Start(name, refine(views.sketch, fit.pull, views.moves, SKETCH.pace)))
     return max(tried, key=lambda start: start.score)
 
 
