@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
-from brainnet.imaging import _affine_fit, _affine_grids, _affine_starts, _affine_torch
+from brainnet.imaging import _affine, _affine_fit, _affine_grids, _affine_starts, _affine_torch
 from brainnet.imaging._affine import align, judge
 from brainnet.imaging._fields import Volume
 
@@ -93,6 +93,21 @@ def test_start_far_away_is_found(brain, axis, degrees) -> None:
     planted = _planted(brain, angles.as_euler("XYZ", degrees=True), (25, -25, 19))
     found = align(brain, _moved(brain, planted, inverted=True), kind="rigid")
     assert _error(found.matrix, planted, brain) < 0.1
+
+
+def test_misled_search_does_not_lose_the_headers(brain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coarsest grid may rank a wrong pose first; the finest alone does not reach so far."""
+    planted = _planted(brain, (15, 5, 8), (3, 20, -15), 0.05)
+    moving = _moved(brain, planted, inverted=True)
+    wrong = _planted(brain, (0, 70, 0), (3, 20, -15))
+
+    def misled(ways, *_, **__):
+        return [_affine.Start("wrong", _affine.assess(ways, wrong))]
+
+    monkeypatch.setattr(_affine, "search", misled)
+    found = _affine.align(brain, moving, kind="affine")
+    assert found.start == "header"
+    assert _error(found.matrix, planted, brain) < 0.3
 
 
 def test_starts_cover_the_turns_of_heads() -> None:
