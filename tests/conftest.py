@@ -28,6 +28,6 @@ def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from brainnet.workflows import demo
 
     folder = tmp_path_factory.mktemp("demo")
-    outcomes = demo.run(folder, n_procs=0)
+    outcomes = demo.run(folder)
     assert not any(outcome.failures for outcome in outcomes)
     return folder

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from brainnet import cohort, io
 from brainnet.workflows import group, participant, recovery
 from brainnet.workflows.engine import Outcome
+from brainnet.workflows.resources import Resources
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
 
@@ -17,7 +18,7 @@ STAGES = ("CN", "CN", "AD", "AD")
 COHORT_SIZE = 200
 
 
-def run(out_dir: Path | str, *, seed: int = 0, n_procs: int = 0) -> list[Outcome]:
+def run(out_dir: Path | str, *, seed: int = 0, resources: Resources | None = None) -> list[Outcome]:
     """Simulate, process and stage; tell where the pages are.
 
     Parameters
@@ -27,8 +28,8 @@ def run(out_dir: Path | str, *, seed: int = 0, n_procs: int = 0) -> list[Outcome
         ``cohort`` (the larger cohort) and ``recovery.tsv`` (planted against found).
     seed : int
         Same seed, same bytes.
-    n_procs : int
-        Participants at a time; 0 runs in this process.
+    resources : Resources, optional
+        Processes, threads, memory; default all in this process.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def run(out_dir: Path | str, *, seed: int = 0, n_procs: int = 0) -> list[Outcome
     settings = Settings(quality="draft", seed=seed)
     bids_dir = simulate(out_dir / "bids", seed)
     derivatives = out_dir / "derivatives"
-    outcomes = participant.run(bids_dir, derivatives, settings=settings, n_procs=n_procs)
+    outcomes = participant.run(bids_dir, derivatives, settings=settings, resources=resources)
     say(f"simulated participants: {derivatives}")
     if any(outcome.failures for outcome in outcomes):
         return outcomes

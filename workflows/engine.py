@@ -1,44 +1,60 @@
 """Across participants: each in a worker process of its own, so that none can stop the others.
 
-Dask distributed runs the workers. A participant's steps hold the interpreter for many seconds
-at a time, so workers are never declared dead for silence (``worker-ttl`` off), one thread runs
-in each, and a worker that is killed fails its own participant only.
+Dask distributed hands participants to workers, on this machine or on a cluster. A worker only
+supervises: its steps run in a child process of its own (`child`), so it always answers, and one
+that falls silent has gone, with its child. Its participant is then tried once more elsewhere.
 """
 
+import atexit
 import logging
-import os
+import shutil
+import signal
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from brainnet import io
 from brainnet.bids import Scan
+from brainnet.workflows.child import Child, Limits, StepError
+from brainnet.workflows.manifest import Manifest
+from brainnet.workflows.progress import Progress
+from brainnet.workflows.resources import Resources
+from brainnet.workflows.steps import Steps
 
-#: environment of every worker: one thread each, which also makes results reproducible
-WORKER_ENVIRONMENT = {
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
-_DASK = {
-    "distributed.scheduler.worker-ttl": None,
-    "distributed.scheduler.allowed-failures": 0,
-    "distributed.worker.daemon": False,
-    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
-    "distributed.logging": {"distributed": "critical"},
-}
-#: what a participant may need, bytes
-MEMORY = 4_000_000_000
 _TOPIC = "brainnet"
-_LOST = "the worker process ended ({}): killed or out of memory. Run again with fewer --nprocs."
-Notify = Callable[[str], None]
+_LOST = (
+    "its worker was lost twice ({}): killed, or the machine went away. Run the same command again; "
+    "what was finished is kept."
+)
+_NOT_STARTED = "was not started, since another participant had failed (--stop-on-first-crash)."
+NewSteps = Callable[[], Steps]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step took.
+
+    Attributes
+    ----------
+    step, output : str
+        Its name and its first output's.
+    skipped : bool
+        Whether its record matched, so that nothing was computed.
+    seconds, memory : float
+        What it took now: s, and GB at most (0 where nobody watched).
+    """
+
+    step: str
+    output: str
+    skipped: bool
+    seconds: float
+    memory: float
 
 
 @dataclass(frozen=True)
@@ -53,11 +69,14 @@ class Outcome:
         One line a pipeline that failed: what, file, rule, remedy. Empty if all went well.
     pages : list of pathlib.Path
         Reports that were written.
+    steps : list of StepReport
+        The steps that ended well, in order.
     """
 
     label: str
     failures: list[str] = field(default_factory=list)
     pages: list[Path] = field(default_factory=list)
+    steps: list[StepReport] = field(default_factory=list)
 
 
 def run_all(
@@ -65,43 +84,90 @@ def run_all(
     jobs: Mapping[str, tuple[Any, ...]],
     log_dir: Path,
     *,
-    n_procs: int = 0,
+    resources: Resources | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
-    """Run ``function(label, *job, notify)`` for every participant; return every outcome.
+    """Run ``function(label, *job, new_steps)`` for every participant; return every outcome.
 
     Parameters
     ----------
     function : callable
-        Importable by name; returns an `Outcome`. What it raises becomes a failure.
+        Importable by name; returns an `Outcome`. What it raises becomes a failure. Its steps go
+        through the `Steps` that ``new_steps()`` gives.
     jobs : mapping
         Participant label to further arguments.
     log_dir : pathlib.Path
-        Where the traceback of a failure is written, one file a participant.
-    n_procs : int
-        Worker processes; 0 runs in this process, one participant after another.
+        Where each participant's log, marks of failure and the run's manifest are written.
+    resources : Resources, optional
+        Processes, limits, cluster; default all in this process, one after another.
+    asked : mapping, optional
+        What the run was told, for its manifest.
 
     Returns
     -------
     list of Outcome
         In the order of ``jobs``.
     """
-    if n_procs < 0:
-        raise ValueError(f"n_procs (--nprocs) must be 0 or more; got {n_procs}.")
-    runner = _serial if n_procs == 0 else _distributed
-    outcomes = {}
-    with tqdm(total=len(jobs), unit="participant", dynamic_ncols=True) as bar:
-        bar.set_description("participants")
-        for outcome in runner(function, jobs, log_dir, n_procs, bar):
-            outcomes[outcome.label] = outcome
-            _mark(outcome, log_dir)
-            bar.update()
+    resources = resources or Resources()
+    outcomes: dict[str, Outcome] = {}
+    manifest = Manifest(log_dir, asked or {})
+    with _scratch(resources) as resources, Progress(len(jobs)) as progress, _terminable():
+        runner = _distributed if _needs_dask(resources) else _serial
+        try:
+            for outcome in runner(function, jobs, log_dir, resources, progress):
+                outcomes[outcome.label] = outcome
+                _mark(outcome, log_dir)
+                manifest.add(outcome)
+                progress.finish(outcome)
+        except BaseException as error:
+            manifest.close(stopped=type(error).__name__)
+            raise
+    manifest.close()
     return [outcomes[label] for label in jobs]
+
+
+def _needs_dask(resources: Resources) -> bool:
+    return bool(resources.n_procs or resources.scheduler or resources.cluster)
+
+
+@contextmanager
+def _scratch(resources: Resources) -> Iterator[Resources]:
+    """Give the run a folder for temporary files, and remove it afterwards."""
+    work_dir = resources.work_dir
+    if work_dir is None and not _needs_dask(resources):
+        yield resources
+        return
+    if work_dir is not None:
+        work_dir.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="brainnet-", dir=work_dir))
+    try:
+        yield replace(resources, work_dir=folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a request to end (SIGTERM) end the run as Ctrl-C does: workers and manifest closed."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _mark(outcome: Outcome, log_dir: Path) -> None:
     """Keep ``logs/sub-X.failed`` while the last run failed; the group level reads it."""
     path = log_dir / f"sub-{outcome.label}.failed"
-    with suppress(OSError):
+    with suppress(OSError, io.DataError):
         if outcome.failures:
             io.save_text("\n".join(outcome.failures) + "\n", path)
         else:
@@ -148,8 +214,9 @@ class Attempts:
         text = str(error)
         if not isinstance(error, io.DataError):
             scans = [arg.path.name for arg in args if isinstance(arg, Scan)]
-            kind = f"{type(error).__name__}: {text} (traceback in logs/sub-{self.label}.log)"
-            text = ": ".join([*scans, kind])
+            if not isinstance(error, StepError):
+                text = f"{type(error).__name__}: {text} (traceback in logs/sub-{self.label}.log)"
+            text = ": ".join([*scans, text])
         for folder in self._hide:
             text = text.replace(folder, "")
         return text
@@ -167,92 +234,148 @@ def _attempt(
     label: str,
     job: tuple[Any, ...],
     log_dir: Path,
-    notify: Notify,
+    steps_of: Callable[[], Steps],
 ) -> Outcome:
     """Run one participant; an exception becomes a failure with its traceback in the log."""
     attempt = Attempts(label, log_dir)
-    return attempt(function, label, *job, notify) or Outcome(label, attempt.failures)
+    made: list[Steps] = []
+
+    def new_steps() -> Steps:
+        made.append(steps_of())
+        return made[-1]
+
+    outcome = attempt(function, label, *job, new_steps) or Outcome(label, attempt.failures)
+    return replace(outcome, steps=[report for steps in made for report in _reports(steps)])
+
+
+def _reports(steps: Steps) -> Iterator[StepReport]:
+    """Yield what each step took."""
+    for (name, output), result in steps.results.items():
+        yield StepReport(name, output, result.skipped, result.duration, result.memory)
 
 
 def _serial(
     function: Callable[..., Outcome],
     jobs: Mapping[str, tuple[Any, ...]],
     log_dir: Path,
-    n_procs: int,
-    bar: Any,
+    resources: Resources,
+    progress: Progress,
 ) -> Iterator[Outcome]:
+    failed = False
     for label, job in jobs.items():
+        if failed and resources.stop_on_first_crash:
+            yield Outcome(label, [f"sub-{label} {_NOT_STARTED}"])
+            continue
+        with _logged(label, log_dir):
+            notify = partial(progress.step, label)
+            outcome = _attempt(function, label, job, log_dir, partial(Steps, notify))
+        failed |= bool(outcome.failures)
+        yield outcome
 
-        def notify(step: str, label: str = label) -> None:
-            bar.set_postfix_str(f"sub-{label} {step}")
 
-        yield _attempt(function, label, job, log_dir, notify)
+@contextmanager
+def _logged(label: str, log_dir: Path) -> Iterator[None]:
+    """Write what brainnet logs to the participant's log as well, if the disk takes it."""
+    log = logging.getLogger("brainnet")
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(log_dir / f"sub-{label}.log", encoding="utf-8", delay=True)
+    except OSError:
+        yield
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.handleError = lambda _record: None  # type: ignore[method-assign]
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        handler.close()
 
 
 def _distributed(
     function: Callable[..., Outcome],
     jobs: Mapping[str, tuple[Any, ...]],
     log_dir: Path,
-    n_procs: int,
-    bar: Any,
+    resources: Resources,
+    progress: Progress,
 ) -> Iterator[Outcome]:
     from distributed import as_completed
 
-    with _client(min(n_procs, len(jobs))) as client:
-        client.subscribe_topic(_TOPIC, lambda event: bar.set_postfix_str(event[1]))
+    from brainnet.workflows.cluster import connect
+
+    limits = _limits(resources, len(jobs))
+    with connect(resources, len(jobs)) as client:
+        client.subscribe_topic(_TOPIC, lambda event: progress.step(*event[1]))
         futures = {
             client.submit(
-                _remote, function, label, job, log_dir, key=f"sub-{label}", pure=False
+                _remote, function, label, job, log_dir.absolute(), limits,
+                key=f"sub-{label}", pure=False,
             ): label
             for label, job in jobs.items()
-        }
+        }  # fmt: skip
+        done = set()
         for future in as_completed(futures):
-            error = future.exception()
-            if error is None:
-                yield future.result()
-            else:
-                label = futures[future]
-                yield Outcome(label, [_LOST.format(type(error).__name__)])
+            label = futures[future]
+            outcome = _result(future, label)
+            done.add(label)
+            yield outcome
+            if outcome.failures and resources.stop_on_first_crash:
+                break
+        client.cancel([future for future, label in futures.items() if label not in done])
+    for label in jobs:
+        if label not in done:
+            yield Outcome(label, [f"sub-{label} {_NOT_STARTED}"])
+
+
+def _limits(resources: Resources, n_participants: int) -> Limits:
+    """Return what each step is held to."""
+    memory = resources.step_memory(resources.workers(n_participants))
+    return Limits(memory, resources.step_minutes, resources.n_threads, resources.work_dir)
+
+
+def _result(future: Any, label: str) -> Outcome:
+    """Return what a worker sent, or that it was lost."""
+    error = future.exception()
+    if error is None:
+        outcome: Outcome = future.result()
+        return outcome
+    return Outcome(label, [_LOST.format(type(error).__name__)])
 
 
 def _remote(
-    function: Callable[..., Outcome], label: str, job: tuple[Any, ...], log_dir: Path
+    function: Callable[..., Outcome],
+    label: str,
+    job: tuple[Any, ...],
+    log_dir: Path,
+    limits: Limits,
 ) -> Outcome:
     """Run one participant in a worker and report its steps to the terminal."""
     from distributed import get_worker
 
     worker = get_worker()
-    return _attempt(
-        function, label, job, log_dir, lambda step: worker.log_event(_TOPIC, f"sub-{label} {step}")
-    )
+    child = _child(limits)
+    log = log_dir / f"sub-{label}.log"
+
+    def new_steps() -> Steps:
+        return Steps(
+            lambda step: worker.log_event(_TOPIC, (label, step)), partial(child.run_step, log=log)
+        )
+
+    return _attempt(function, label, job, log_dir, new_steps)
 
 
-@contextmanager
-def _client(n_workers: int) -> Iterator[Any]:
-    """Start a local cluster with the settings above, and take it down again."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with (
-        dask.config.set(_DASK),
-        LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+_children: dict[Limits, Child] = {}
 
 
-def default_procs() -> int:
-    """Return how many workers fit: one a processor this process may use, 4 GB of memory each."""
-    import psutil
-
-    affinity = getattr(os, "sched_getaffinity", None)
-    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(processors, int(psutil.virtual_memory().available // MEMORY)))
+def _child(limits: Limits) -> Child:
+    """Return this worker's child; there is one, kept from participant to participant."""
+    for other in [each for each in _children if each != limits]:
+        _children.pop(other).close()
+    if limits not in _children:
+        _children[limits] = Child(limits)
+        atexit.register(_children[limits].close)
+    return _children[limits]

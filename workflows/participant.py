@@ -6,9 +6,10 @@ from pathlib import Path
 from brainnet import bids, io
 from brainnet.bids import Scan
 from brainnet.workflows import anatomical, functional, networks, page, pet, simulated_pet
-from brainnet.workflows.engine import Attempts, Notify, Outcome, run_all
+from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
 from brainnet.workflows.networks import Result
 from brainnet.workflows.own_atlas import resolve
+from brainnet.workflows.resources import Resources
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
 
@@ -23,7 +24,7 @@ def run(
     participant_label: Sequence[str] | None = None,
     session_label: str | None = None,
     settings: Settings | None = None,
-    n_procs: int = 0,
+    resources: Resources | None = None,
 ) -> list[Outcome]:
     """Process participants of a BIDS dataset into a derivatives dataset.
 
@@ -37,8 +38,8 @@ def run(
         Only this session, with or without ``ses-``.
     settings : Settings, optional
         Atlas, quality, seed and the like.
-    n_procs : int
-        Worker processes; 0 runs in this process.
+    resources : Resources, optional
+        Processes, threads, memory, cluster; default all in this process.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def run(
         label: (bids.select(scans, subject=label), session, bids_dir, out_dir, settings)
         for label in labels
     }
-    return run_all(process, jobs, out_dir / "logs", n_procs=n_procs)
+    return run_all(process, jobs, out_dir / "logs", resources=resources)
 
 
 def _known_session(label: str | None, scans: Sequence[Scan], bids_dir: Path) -> str | None:
@@ -85,13 +86,13 @@ def process(
     bids_dir: Path,
     out_dir: Path,
     settings: Settings,
-    notify: Notify,
+    new_steps: NewSteps,
 ) -> Outcome:
     """Process one participant, session by session; what fails does not stop the rest."""
     outcome = Outcome(label)
     for each in _sessions(scans, session):
         attempt = Attempts(label, out_dir / "logs", hide=(bids_dir, out_dir))
-        steps = Steps(notify)
+        steps = new_steps()
         results = _pipelines(scans, each, out_dir, settings, steps, attempt)
         where = {"subject": label, "session": each}
         made = attempt(page.run, where, results, attempt.failures, out_dir, settings, steps)

@@ -1,9 +1,11 @@
 """Run one step from files to files, record it, and skip it when nothing has changed.
 
 Beside each output stands its sidecar, which holds what the step was given: content hashes of the
-inputs, parameters, versions and seed. A step is skipped only where that record matches exactly and
-every output still has the bytes it was recorded with. Old outputs and sidecars are removed before
-the function starts and sidecars come last, so a run that was killed at any moment is seen as such.
+inputs, parameters, code, versions and seed. A step is skipped only where that record matches
+exactly and every output still has the bytes it was recorded with. Old outputs and sidecars are
+removed before the function starts, or when it fails, and sidecars come last, so a run that was
+killed at any moment is seen as such. Nothing that differs from run to run is recorded there: the
+same step gives the same bytes, sidecars included.
 """
 
 import fcntl
@@ -23,8 +25,9 @@ from typing import Any
 
 from brainnet import __version__, io
 from brainnet.io import DataError
+from brainnet.workflows.code import code_digest
 
-__all__ = ["StepResult", "run_step", "sidecar_path"]
+__all__ = ["StepResult", "discard", "is_done", "run_step", "sidecar_path"]
 
 _LOG = logging.getLogger("brainnet")
 _PACKAGES = (
@@ -47,13 +50,16 @@ class StepResult:
     warnings : list of str
         What the user should know, each once; remembered from the record where skipped.
     duration : float
-        Seconds of the computation, also where it was an earlier one.
+        Seconds that it took now.
+    memory : float
+        GB that its process held at most; 0 where nobody watched.
     """
 
     outputs: dict[str, Path]
     skipped: bool
     warnings: list[str]
     duration: float
+    memory: float = 0.0
 
 
 def run_step(
@@ -105,21 +111,50 @@ def run_step(
     sources = {key: Path(path) for key, path in inputs.items()}
     targets = {key: Path(path) for key, path in outputs.items()}
     _check(name, sources, targets)
+    start = time.perf_counter()
     with _lock(next(iter(targets.values()))):
-        record = _record(name, sources, targets, parameters, seed)
+        record = _record(name, function, sources, targets, parameters, seed)
         known = _recorded(targets, record)
         if known is not None:
             _LOG.info("%s: unchanged, skipped", name)
-            return StepResult(targets, True, list(known["Warnings"]), float(known["Duration"]))
+            return StepResult(targets, True, list(known["Warnings"]), _since(start))
         _clear(targets)
-        start = time.perf_counter()
+        _LOG.info("%s: started", name)
         arguments = dict(parameters) if seed is None else {**parameters, "seed": seed}
-        with _heard(name) as heard:
-            extra = function(sources, targets, **arguments) or {}
-        duration = round(time.perf_counter() - start, 3)
-        _publish(targets, record, extra, duration, heard)
-        _LOG.info("%s: done in %.1f s", name, duration)
-        return StepResult(targets, False, heard, duration)
+        try:
+            with _heard(name) as heard:
+                extra = function(sources, targets, **arguments) or {}
+            _publish(targets, record, extra, heard)
+        except BaseException:
+            _clear(targets)
+            raise
+        _LOG.info("%s: done in %.1f s", name, _since(start))
+        return StepResult(targets, False, heard, _since(start))
+
+
+def is_done(
+    name: str,
+    function: Callable[..., Any],
+    *,
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    parameters: Mapping[str, Any],
+    seed: int | None = None,
+) -> StepResult | None:
+    """Return what `run_step` would skip with, or None where it would run; nothing is written."""
+    sources = {key: Path(path) for key, path in inputs.items()}
+    targets = {key: Path(path) for key, path in outputs.items()}
+    _check(name, sources, targets)
+    known = _recorded(targets, _record(name, function, sources, targets, parameters, seed))
+    return None if known is None else StepResult(targets, True, list(known["Warnings"]), 0.0)
+
+
+def discard(outputs: Mapping[str, Path]) -> None:
+    """Remove what a step that was ended from outside left half done; wait for its lock."""
+    targets = {key: Path(path) for key, path in outputs.items()}
+    with _lock(next(iter(targets.values()))):
+        if not all(sidecar_path(path).exists() for path in targets.values()):
+            _clear(targets)
 
 
 def sidecar_path(path: Path) -> Path:
@@ -156,8 +191,13 @@ def _check(name: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -
             raise ValueError(f"output {key!r} of step {name!r} must not be an input: {path.name}.")
 
 
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)
+
+
 def _record(
     name: str,
+    function: Callable[..., Any],
     inputs: Mapping[str, Path],
     outputs: Mapping[str, Path],
     parameters: Mapping[str, Any],
@@ -173,6 +213,7 @@ def _record(
             for key, path in sorted(inputs.items())
         },
         "Outputs": sorted(outputs),
+        "Code": code_digest(function),
         "Versions": _versions(),
         "Seed": seed,
     }
@@ -231,7 +272,7 @@ def _recorded(outputs: Mapping[str, Path], record: Mapping[str, Any]) -> dict[st
                 return None
             if found["Output"] != io.sha256(path):
                 return None
-            found["Warnings"], found["Duration"] = list(found["Warnings"]), float(found["Duration"])
+            found["Warnings"] = list(found["Warnings"])
         except (DataError, KeyError, TypeError, ValueError):
             return None
     return found
@@ -272,7 +313,6 @@ def _publish(
     outputs: Mapping[str, Path],
     record: Mapping[str, Any],
     extra: Mapping[str, Mapping[str, Any]],
-    duration: float,
     heard: list[str],
 ) -> None:
     """Write the sidecars, once every output is there."""
@@ -285,7 +325,7 @@ def _publish(
         raise ValueError(f"metadata must be keyed by output {sorted(outputs)}; got {strange}.")
     sources = sorted({each["path"] for each in record["Inputs"].values()})
     for key, path in outputs.items():
-        own = {**record, "Output": io.sha256(path), "Duration": duration, "Warnings": heard}
+        own = {**record, "Output": io.sha256(path), "Warnings": heard}
         sidecar = {"Sources": sources, **extra.get(key, {}), "Brainnet": own}
         io.save_json(sidecar, sidecar_path(path))
 

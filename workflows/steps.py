@@ -14,6 +14,9 @@ class Steps:
     ----------
     notify : callable
         Called with the name of each step before it runs.
+    execute : callable
+        Runs one step, with the signature of `step.run_step`: in this process (default), in a
+        watched one (`child.Child.run_step`), or not at all but for saying what would run.
 
     Attributes
     ----------
@@ -21,9 +24,12 @@ class Steps:
         By name of the step and of its first output, in the order they ran.
     """
 
-    def __init__(self, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, notify: Callable[[str], None], execute: Callable[..., StepResult] = run_step
+    ) -> None:
         self.results: dict[tuple[str, str], StepResult] = {}
         self._notify = notify
+        self._execute = execute
         self._notes: list[str] = []
 
     def run(
@@ -38,7 +44,7 @@ class Steps:
     ) -> StepResult:
         """Run one step, or skip it where its record matches; see `step.run_step`."""
         self._notify(name)
-        result = run_step(
+        result = self._execute(
             name,
             function,
             inputs=inputs,

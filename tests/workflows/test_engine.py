@@ -8,9 +8,10 @@ import pytest
 
 from brainnet import io
 from brainnet.workflows.engine import Attempts, Outcome, run_all
+from brainnet.workflows.resources import Resources
 
 
-def work(label: str, deed: str, notify: object) -> Outcome:
+def work(label: str, deed: str, new_steps: object) -> Outcome:
     """Do what the label is told: go well, raise, or die."""
     if deed == "raise":
         raise ZeroDivisionError("by zero")
@@ -18,8 +19,6 @@ def work(label: str, deed: str, notify: object) -> Outcome:
         raise io.DataError(Path(f"sub-{label}_T1w.nii.gz"), "is broken", "Copy it again.")
     if deed == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    if deed == "well in a worker":
-        assert os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] == "1"
     return Outcome(label, pages=[Path(f"sub-{label}.html")])
 
 
@@ -37,11 +36,11 @@ def test_failures_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
 def test_a_killed_worker_fails_its_own_participant_only(tmp_path: Path) -> None:
     deeds = {
         "01": ("die",),
-        "02": ("well in a worker",),
+        "02": ("well",),
         "03": ("raise",),
-        "04": ("well in a worker",),
+        "04": ("well",),
     }
-    outcomes = run_all(work, deeds, tmp_path / "logs", n_procs=2)
+    outcomes = run_all(work, deeds, tmp_path / "logs", resources=Resources(n_procs=2))
     assert [outcome.label for outcome in outcomes] == ["01", "02", "03", "04"]
     assert [len(outcome.failures) for outcome in outcomes] == [1, 0, 1, 0]
     assert "killed" in outcomes[0].failures[0]
@@ -65,4 +64,4 @@ def test_failures_do_not_say_where_the_dataset_lies(tmp_path: Path) -> None:
 
 def test_a_negative_number_of_workers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--nprocs.*-1"):
-        run_all(work, {"01": ("well",)}, tmp_path, n_procs=-1)
+        Resources(n_procs=-1)

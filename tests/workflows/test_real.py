@@ -14,7 +14,9 @@ from brainnet.workflows.settings import Settings
 def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("real")
     settings = Settings(simulate_pet=True)
-    outcomes = participant.run(shared_data / "bids", out, settings=settings, n_procs=2)
+    outcomes = participant.run(
+        shared_data / "bids", out, settings=settings, resources=Resources(n_procs=2)
+    )
     assert [outcome.failures for outcome in outcomes] == [[], []]
     return out
 
