@@ -102,8 +102,10 @@ class Child:
         Exception
             Whatever the step raises.
         """
+        import cloudpickle
+
         what = {"inputs": inputs, "outputs": outputs, "parameters": parameters, "seed": seed}
-        request = pickle.dumps((name, function, what, log))
+        request = cloudpickle.dumps((name, function, what, log))  # of a notebook, too
         pipe, process = self._started()
         try:
             pipe.send_bytes(request)  # a child that died between steps was seen by _started
@@ -271,9 +273,9 @@ def _logged(path: Path | None) -> Iterator[None]:
     try:
         assert path is not None
         path.parent.mkdir(parents=True, exist_ok=True)
-        target: Any = path.open("ab", buffering=0)
+        target: Any = path.open("ab", buffering=0)  # closed below
     except (OSError, AssertionError):  # no log: the step is worth more than what it prints
-        target = Path(os.devnull).open("ab", buffering=0)
+        target = Path(os.devnull).open("ab", buffering=0)  # noqa: SIM115
     stream = os.fdopen(os.dup(target.fileno()), "a", encoding="utf-8", errors="replace")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

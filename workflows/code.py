@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 _PACKAGE = "brainnet"
@@ -29,17 +30,24 @@ def code_digest(function: Callable[..., Any]) -> str:
     Returns
     -------
     str
-        64 hexadecimal digits; ``"unknown"`` where there is no source, as for a function typed
-        at a prompt.
+        64 hexadecimal digits. Of a function typed at a prompt or in a notebook its own bytecode
+        counts, not what it calls.
     """
-    source = _source(function.__module__)
+    source = None if function.__module__ == "__main__" else _source(function.__module__)
     if source is None:
-        return "unknown"
+        code = getattr(function, "__code__", None)
+        return hashlib.sha256(_bytecode(code) if code else b"").hexdigest()
     own, imported = _used(ast.parse(source), getattr(function, "__name__", ""))
     digest = hashlib.sha256("\n".join(own).encode())
     for module in sorted(_closure(imported)):
         digest.update(f"\0{module}\0{_source(module)}".encode())
     return digest.hexdigest()
+
+
+def _bytecode(code: CodeType) -> bytes:
+    """Return what a function does, wherever it stands and whatever its lines are numbered."""
+    inner = [_bytecode(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts]
+    return b"\0".join([code.co_code, " ".join(code.co_names).encode(), *inner])
 
 
 def _used(tree: ast.Module, name: str) -> tuple[list[str], set[str]]:

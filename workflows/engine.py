@@ -7,9 +7,12 @@ that falls silent has gone, with its child. Its participant is then tried once m
 
 import atexit
 import logging
+import os
+import platform
 import shutil
 import signal
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -111,7 +114,7 @@ def run_all(
     resources = resources or Resources()
     outcomes: dict[str, Outcome] = {}
     manifest = Manifest(log_dir, asked or {})
-    with _scratch(resources) as resources, Progress(len(jobs)) as progress, _terminable():
+    with _interruptible(), _scratch(resources) as resources, Progress(len(jobs)) as progress:
         runner = _distributed if _needs_dask(resources) else _serial
         try:
             for outcome in runner(function, jobs, log_dir, resources, progress):
@@ -132,36 +135,57 @@ def _needs_dask(resources: Resources) -> bool:
 
 @contextmanager
 def _scratch(resources: Resources) -> Iterator[Resources]:
-    """Give the run a folder for temporary files, and remove it afterwards."""
+    """Give the run a folder for temporary files; remove it afterwards, and those of killed runs."""
     work_dir = resources.work_dir
     if work_dir is None and not _needs_dask(resources):
         yield resources
         return
     if work_dir is not None:
         work_dir.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="brainnet-", dir=work_dir))
+    host = platform.node() or "host"
+    folder = Path(tempfile.mkdtemp(prefix=f"brainnet-{host}-{os.getpid()}-", dir=work_dir))
+    _remove_abandoned(folder.parent, f"brainnet-{host}-")
     try:
         yield replace(resources, work_dir=folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a request to end (SIGTERM) end the run as Ctrl-C does: workers and manifest closed."""
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    """Remove the temporary folders of this machine's runs whose process is no more."""
+    import psutil
 
-    def interrupt(_number: int, _frame: object) -> None:
+    for folder in parent.glob(f"{prefix}*"):
+        number = folder.name.removeprefix(prefix).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and a request to end (SIGTERM) both end the run as KeyboardInterrupt.
+
+    Whatever else goes wrong while the workers are taken down is not worth a word then.
+    """
+    seen = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        seen.append(number)
         raise KeyboardInterrupt
 
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
+    except BaseException:
+        if seen:
+            raise KeyboardInterrupt from None
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _mark(outcome: Outcome, log_dir: Path) -> None:
