@@ -1,11 +1,13 @@
 """The index of a dataset, sidecar inheritance, and the names of results."""
 
 import json
+import pickle
 import re
 
 import pytest
 
 from brainnet import bids, io
+from brainnet.bids.names import ENTITIES
 from brainnet.io import DataError, DataWarning
 
 
@@ -102,10 +104,54 @@ def test_metadata_is_inherited_and_the_closest_wins(dataset):
     assert other.metadata == {"A": 0, "B": 1, "C": 1, "D": 1}
 
 
-def test_a_damaged_sidecar_is_an_error(dataset):
+def test_two_sidecars_of_one_folder_must_not_contradict_one_another(dataset):
+    first = put(dataset, "sub-01/func/sub-01_run-01_bold.json", {"RepetitionTime": 2, "A": 1})
+    put(dataset, "sub-01/func/sub-01_task-rest_bold.json", {"RepetitionTime": 2, "B": 1})
+    scan = bids.select(bids.index(dataset), suffix="bold", run="01")[0]
+    assert scan.metadata == {"RepetitionTime": 2, "A": 1, "B": 1}  # they agree
+    first.write_text('{"RepetitionTime": 3}')
+    one, other = bids.select(bids.index(dataset), suffix="bold", subject="01")
+    assert "give 'RepetitionTime' two values" in str(one.problem)
+    assert other.problem is None
+    assert other.metadata == {"RepetitionTime": 2, "B": 1}
+
+
+def test_a_damaged_sidecar_of_the_whole_dataset_is_an_error(dataset):
     (dataset / "task-rest_bold.json").write_text('{"RepetitionTime": 2,,}')
     with pytest.raises(DataError, match=r"task-rest_bold\.json: not valid JSON"):
         bids.index(dataset)
+
+
+@pytest.mark.parametrize("content", ['{"RepetitionTime": 2,,}', "", "[1]", b"\xff\xfe", None])
+def test_a_damaged_sidecar_of_one_participant_spares_the_others(dataset, content):
+    path = dataset / "sub-01/sub-01_task-rest_bold.json"
+    if content is None:
+        path.symlink_to("annexed")  # a link whose content was never fetched
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    scans = bids.index(dataset)
+    damaged = {scan.path.name for scan in scans if scan.problem}
+    assert damaged == {
+        "sub-01_task-rest_run-01_bold.nii.gz",
+        "sub-01_task-rest_run-02_bold.nii",
+    }
+    parted = bids.by_subject(scans)
+    assert sorted(parted) == ["01", "b2"]
+    assert not any(scan.problem for scan in parted["b2"])
+    back = pickle.loads(pickle.dumps(scans))  # the way to a worker
+    assert [str(scan.problem) for scan in back] == [str(scan.problem) for scan in scans]
+
+
+def test_a_participants_folder_that_cannot_be_read_spares_the_others(dataset):
+    (dataset / "sub-loop").symlink_to("sub-loop")
+    (dataset / "sub-01" / "ses-loop").symlink_to("ses-loop")
+    parted = bids.by_subject(bids.index(dataset))
+    for label in ("loop", "01"):
+        (scan,) = parted[label]
+        assert (scan.suffix, scan.datatype, scan.metadata) == ("", "", {})
+        with pytest.raises(DataError, match="cannot be listed"):
+            scan.check()
+    assert len(parted["b2"]) == 3
 
 
 def test_nothing_is_remembered_between_calls(dataset):
@@ -155,10 +201,84 @@ def test_names_that_are_not_bids_are_left_out_with_a_warning(dataset, name):
 
 
 @pytest.mark.parametrize("name", ["sub-02_T1w.nii.gz", "sub-01_ses-1_T1w.nii.gz"])
-def test_a_scan_in_the_wrong_folder_is_an_error(dataset, name):
-    put(dataset, f"sub-01/anat/{name}")
+def test_a_scan_in_the_wrong_folder_is_its_participants_problem(dataset, name):
+    path = put(dataset, f"sub-01/anat/{name}")
+    scans = bids.index(dataset)
+    (wrong,) = [scan for scan in scans if scan.problem]
+    assert (wrong.path, wrong.subject) == (path, "01")  # in whose folder it lies
     with pytest.raises(DataError, match="lies in sub-01/anat but its name says"):
+        wrong.check()
+    assert len(scans) == 9
+
+
+def test_images_whose_results_would_have_one_name_have_a_problem(dataset):
+    put(dataset, "sub-01/anat/sub-01_T1w.nii")
+    put(dataset, "sub-b2/ses-pre/pet/sub-b2_ses-pre_trc-fdg_rec-acdyn_pet.nii.gz")
+    problems = {scan.path.name: scan.problem for scan in bids.index(dataset) if scan.problem}
+    assert sorted(problems) == [
+        "sub-01_T1w.nii",
+        "sub-01_T1w.nii.gz",
+        "sub-b2_ses-pre_trc-FDG_rec-acdyn_pet.nii.gz",
+        "sub-b2_ses-pre_trc-fdg_rec-acdyn_pet.nii.gz",
+    ]
+    assert all("case or extension only" in str(problem) for problem in problems.values())
+
+
+def test_bidsignore_is_honoured(dataset):
+    lines = ["# kept for ourselves", "", "sub-b2/ses-pre/", "*_sbref.*", "**/fmap", "*_run-02_*",
+             "!sub-01/func/*_run-02_bold.nii", "/task-rest_bold.json", "sub-0[7-9]/"]  # fmt: skip
+    (dataset / ".bidsignore").write_text("\n".join(lines) + "\n")
+    (dataset / "task-rest_bold.json").write_text("not read, since ignored")
+    put(dataset, "sub-09/anat/sub-09_T1w.nii.gz")
+    assert [scan.path.name for scan in bids.index(dataset)] == [
+        "sub-01_T1w.nii.gz",
+        "sub-01_task-rest_run-01_bold.nii.gz",
+        "sub-01_task-rest_run-02_bold.nii",
+        "sub-b2_ses-post_acq-hi_T1w.nii.gz",
+        "sub-b2_ses-post_task-rest_echo-1_bold.nii.gz",
+    ]
+    assert bids.participants(dataset) == ["01", "b2"]
+    (dataset / ".bidsignore").write_text("")
+    with pytest.raises(DataError, match="task-rest_bold"):
         bids.index(dataset)
+    (dataset / ".bidsignore").write_text("*a" * 30)
+    with pytest.raises(DataError, match="line 1 has too many wildcards"):
+        bids.index(dataset)
+
+
+def test_derivatives_are_found_by_their_entities(tmp_path):
+    root = tmp_path / "fmriprep"
+    put(root, "dataset_description.json", {"Name": "x", "DatasetType": "derivative"})
+    stem = "sub-01/func/sub-01_task-rest_space-MNI152NLin2009cAsym_res-2_desc"
+    for name in (
+        f"{stem}-preproc_bold.nii.gz",
+        f"{stem}-brain_mask.nii.gz",
+        "sub-01/anat/sub-01_desc-brain_mask.nii.gz",
+        "sub-01/anat/sub-01_label-GM_probseg.nii.gz",
+        "sub-01/anat/sub-01_space-MNI152NLin2009cAsym_label-GM_probseg.nii.gz",
+        "sub-01/func/sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii",
+        "sub-01/figures/sub-01_desc-about_T1w.html",
+    ):
+        put(root, name)
+    put(root, f"{stem}-brain_mask.json", {"Type": "Brain"})
+    scans = bids.index(root)
+    assert len(scans) == 5  # surfaces are no images of ours
+    (mask,) = bids.select(scans, suffix="mask", space="MNI152NLin2009cAsym", res="2", desc="brain")
+    assert mask.metadata == {"Type": "Brain"}
+    assert len(bids.select(scans, suffix="probseg", label="GM")) == 2
+    only_masks = tmp_path / "masks"
+    put(only_masks, "dataset_description.json", {"Name": "x", "DatasetType": "derivative"})
+    put(only_masks, "sub-01/anat/sub-01_desc-brain_mask.nii.gz")
+    assert len(bids.index(only_masks)) == 1
+
+
+def test_entities_are_those_of_the_schema_in_its_order():
+    schema = pytest.importorskip("bidsschematools.schema").load_schema()
+    official = {name: schema.objects.entities[name].name for name in schema.rules.entities}
+    ours = {name: short for name, short in ENTITIES.items() if name in official}
+    assert ours == official
+    assert list(ours) == list(official)
+    assert set(ENTITIES) - set(official) == {"from", "to", "mode", "statistic"}
 
 
 def test_derivative_paths_follow_the_order_of_bids(dataset):
@@ -196,6 +316,9 @@ def test_derivative_paths_refuse_what_bids_does_not_have():
         ({"extension": "tsv"}, "extension"),
         ({"suffix": "T1w_x"}, "suffix"),
         ({"sub": None}, "'sub'"),
+        ({"sub": "../../x"}, "sub must be"),
+        ({"datatype": "../anat"}, "datatype must be"),
+        ({"extension": "./../x"}, "extension"),
     ):
         with pytest.raises(ValueError, match=words):
             bids.derivative_path("o", {"sub": "1"}, **{"suffix": "x", "extension": ".t", **options})
@@ -209,14 +332,57 @@ def test_dataset_description(dataset, tmp_path):
     assert content["GeneratedBy"][0]["Name"] == "brainnet"
     assert "simulated" in content["Name"]
     assert content["DatasetLinks"] == {"raw": "../.."}
+    assert content["SourceDatasets"] == [{"URL": "bids:raw:"}]
     assert "*_relmat.*" in (out / ".bidsignore").read_text().split()
+    assert "relmat" in (out / "README.md").read_text()
+    (out / "README.md").write_text("my own words")
     before = path.stat().st_mtime_ns
     bids.write_dataset_description(out, dataset)
     assert path.stat().st_mtime_ns == before
+    assert (out / "README.md").read_text() == "my own words"
     with pytest.raises(DataError, match="top of the dataset"):
         bids.write_dataset_description(dataset, dataset)
     with pytest.raises(DataError, match="does not exist"):
         bids.write_dataset_description(out, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"Name": "x", "DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep"}]},
+        {"Name": "a raw dataset"},
+        {"Name": "simulated", "DatasetType": "raw", "GeneratedBy": [{"Name": "brainnet"}]},
+        {"Name": "x", "DatasetType": "derivative", "GeneratedBy": "brainnet"},
+    ],
+)
+def test_the_description_of_another_dataset_is_not_written_over(dataset, tmp_path, content):
+    path = put(tmp_path / "other", "dataset_description.json", content)
+    with pytest.raises(DataError, match="will not be written over"):
+        bids.write_dataset_description(tmp_path / "other", dataset)
+    assert json.loads(path.read_text()) == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_results_do_not_go_among_the_scans(dataset):
+    with pytest.raises(DataError, match="participant's folder"):
+        bids.write_dataset_description(dataset / "sub-01" / "out", dataset)
+    assert not (dataset / "sub-01" / "out").exists()
+
+
+def test_description_takes_over_only_plain_text(dataset, tmp_path):
+    put(dataset, "dataset_description.json", {"Name": "a\n<script>\u202eb", "DatasetDOI": "10.1/x"})
+    content = io.load_json(bids.write_dataset_description(tmp_path / "out", dataset))
+    assert content["Name"] == "brainnet results of a\\n<script>\\u202eb"
+    assert content["SourceDatasets"] == [{"URL": "bids:raw:", "DOI": "10.1/x"}]
+    put(dataset, "dataset_description.json", {"Name": ["x"], "DatasetDOI": {}})
+    content = io.load_json(bids.write_dataset_description(tmp_path / "out", dataset))
+    assert content["Name"] == "brainnet results of a dataset without a name"
+
+
+def test_uri_is_relative_to_the_dataset_of_the_file(dataset, tmp_path):
+    scan = dataset / "sub-01/anat/sub-01_T1w.nii.gz"
+    assert bids.uri(scan) == "bids::sub-01/anat/sub-01_T1w.nii.gz"
+    assert bids.uri(tmp_path / "x.nii.gz") == "x.nii.gz"
 
 
 def test_the_real_dataset(shared_data):

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from brainnet import io
+from brainnet.bids.names import shown
 from brainnet.cohort.files import regional_tables
 from brainnet.io import DataError
 
@@ -121,6 +122,7 @@ def participants_table(
         of_session = table["session_id"].astype(str).str.removeprefix("ses-") == session
         table = table[of_session]
     labels = table["participant_id"].astype(str).str.removeprefix("sub-")
+    _refuse_hostile(labels, source)
     twice = sorted(set(labels[labels.duplicated()]))
     if twice:
         raise DataError(
@@ -129,6 +131,14 @@ def participants_table(
             "Keep one row each, or give a column session_id and pass session",
         )
     return table.assign(participant_id="sub-" + labels).set_index(labels.to_numpy()), source.name
+
+
+def _refuse_hostile(labels: pd.Series, source: Path) -> None:
+    """Raise for a participant whose name could be taken for a path or hides what it says."""
+    for label in labels:
+        if not label.isprintable() or any(each in label for each in ("/", "\\", "..")):
+            what = f"holds participant_id {shown(label)!r}, which no participant can have"
+            raise DataError(source, what, "Give letters and digits after sub-")
 
 
 def words(values: ArrayLike) -> NDArray[np.str_]:

@@ -1,14 +1,17 @@
-"""The methods paragraph, written from the record of the steps that ran."""
+"""The methods paragraph, written from the record of the steps that ran; and what it cites."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from brainnet._version import __version__
+from brainnet.bids.names import shown
 from brainnet.report.page import Methods
-from brainnet.report.references import REFERENCES
+from brainnet.report.references import REFERENCES, bibtex
 
-__all__ = ["methods_text"]
+__all__ = ["methods_files", "methods_text"]
 
 Record = Mapping[str, Any]
 
@@ -36,6 +39,12 @@ _NETWORKS = {
         "one minus the square root of the Jensen-Shannon divergence (base 2) between kernel "
         "density estimates of their voxel values",
         ("lin1991", "kong2015", "wang2016"),
+    ),
+    "spearman": ("the Spearman rank correlation of their time series", ()),
+    "partial": (
+        "the partial correlation of their time series given all other measured regions, with the "
+        "correlation matrix shrunk",
+        ("ledoit2004",),
     ),
     "kl_similarity": (
         "the similarity derived from the symmetric Kullback-Leibler divergence between kernel "
@@ -83,21 +92,24 @@ def methods_text(record: Record) -> Methods:
         - ``dataset``: ``{"name", "n_subjects"}``.
         - ``simulated``: bool, all data are simulated.
         - ``anatomical``: ``bias_correction`` ("N4"), ``brain_mask`` ("deepbet", or "input" where
-          the image came skull-stripped), ``tissue`` ("mixture", "Atropos", or words for it),
-          ``registration`` ("SyN", "symmetric"), ``quality`` ("standard", "draft"), ``template``.
+          the image came skull-stripped, or "mixed"), ``tissue`` ("mixture", "Atropos", or words for
+          it), ``registration`` ("SyN", "symmetric"), ``quality`` ("standard", "draft"),
+          ``template``.
         - ``functional``: ``n_timepoints``, ``t_r`` (s), ``motion`` (bool), ``registration``
           ("rigid"), ``slice_timing`` and ``distortion`` (bool: corrected), ``confounds`` (the
-          strategy's name), ``high_pass``, ``low_pass`` (Hz or None), ``network``.
+          strategy's name), ``high_pass``, ``low_pass`` (Hz or None) or ``band`` (words where it
+          differed between runs), ``network``.
         - ``morphological``: ``signal`` ("grey matter density"), ``network``.
         - ``metabolic``: ``tracer``, ``reference_region``, ``simulated`` (bool), ``network``.
         - ``atlas``: ``name``, ``n_regions``, ``citation`` (used where the atlas is not known
           here).
-        - ``measures``: ``densities`` (shares), ``modularity`` (bool), ``seed``.
+        - ``measures``: ``densities`` (shares), ``efficiency`` and ``modularity`` (bool), ``seed``.
         - ``staging``: ``estimators`` (name to "gcn", "linear" or a description), ``n_subjects``,
           ``n_splits``, ``n_repeats``, ``n_resamples``, ``seed``.
         - ``software``: package to version.
 
-        ``network`` is "pearson", "fisher_z", "js_similarity", "kl_similarity" or a description.
+        ``network`` is "pearson", "spearman", "partial", "fisher_z", "js_similarity",
+        "kl_similarity" or a description; or several of them.
 
     Returns
     -------
@@ -117,6 +129,45 @@ def methods_text(record: Record) -> Methods:
     >>> methods.citations[0].split(".")[0]
     'Tustison NJ, Avants BB, Cook PA, et al'
     """
+    text, keys = _compose(record)
+    return Methods(text, tuple(REFERENCES[key] for key in keys))
+
+
+def methods_files(record: Record) -> tuple[str, str]:
+    """Return the methods as a page of Markdown, and what they cite as a BibTeX file.
+
+    Parameters
+    ----------
+    record : mapping
+        As for `methods_text`.
+
+    Returns
+    -------
+    markdown, bibtex : str
+        Text with ``[n]`` and the numbered references; their entries in the same order, and one
+        of brainnet itself. What came from a dataset cannot become markup.
+
+    Examples
+    --------
+    >>> markdown, entries = methods_files({"anatomical": {"bias_correction": "N4"}})
+    >>> markdown.splitlines()[4]
+    'T1-weighted images were corrected for intensity non-uniformity with N4 [1].'
+    >>> [line for line in entries.splitlines() if line.startswith("@")]
+    ['@software{brainnet,', '@article{tustison2010,']
+    """
+    text, keys = _compose(record)
+    plain = html.escape(text, quote=False).replace("](", "] (")
+    listed = [f"{number}. {REFERENCES[key]}" for number, key in enumerate(keys, start=1)]
+    own = ["@software{brainnet,", "  author = {{The brainnet developers}},",
+           "  title = {{brainnet}},", f"  version = {{{__version__}}},", "}"]  # fmt: skip
+    markdown = ["# Methods", "", f"Processed with brainnet {__version__}; please cite it.", "",
+                plain, "", "## References", "", *listed]  # fmt: skip
+    entries = ["\n".join(own), *map(bibtex, keys)]
+    return "\n".join(markdown) + "\n", "\n\n".join(entries) + "\n"
+
+
+def _compose(record: Record) -> tuple[str, list[str]]:
+    """Return the text and the keys of what it cites, in order."""
     unknown = sorted(set(record) - set(_SECTIONS))
     if unknown:
         raise ValueError(f"record has unknown keys {unknown}; the known ones are {_SECTIONS}.")
@@ -133,7 +184,13 @@ def methods_text(record: Record) -> Methods:
         if name == "atlas":
             parts.append(_networks(record, cite))
     text = "\n\n".join(part for part in parts if part)
-    return Methods(text, tuple(REFERENCES[key] for key in cite.keys))
+    return text, cite.keys
+
+
+def _word(value: object) -> str:
+    """Return a short line of printable text, whatever a sidecar or a table holds."""
+    text = shown(str(value))
+    return text if len(text) <= 100 else text[:100] + "..."
 
 
 def _joined(items: Sequence[str]) -> str:
@@ -144,8 +201,9 @@ def _joined(items: Sequence[str]) -> str:
 def _dataset(part: Record, cite: _Citer) -> str:
     """Name the dataset and how it is organised."""
     count = part.get("n_subjects")
-    who = f" ({count} participants)" if count else ""
-    return f"The dataset {part.get('name', 'given')}{who} follows BIDS{cite('gorgolewski2016')}."
+    who = f" ({count} participant{'s' if count != 1 else ''})" if count else ""
+    name = _word(part.get("name", "given"))
+    return f"The dataset {name}{who} follows BIDS{cite('gorgolewski2016')}."
 
 
 def _anatomical(part: Record, cite: _Citer) -> str:
@@ -158,6 +216,8 @@ def _anatomical(part: Record, cite: _Citer) -> str:
     if mask == "input":
         steps.append("recognised as already skull-stripped, so that their non-zero voxels served "
                      "as brain mask")  # fmt: skip
+    elif mask == "mixed":
+        steps.append(f"skull-stripped with deepbet{cite('fisch2024')} where they were not already")
     elif mask:
         note = cite("fisch2024") if mask == "deepbet" else ""
         steps.append(f"skull-stripped with {mask}{note}")
@@ -201,6 +261,8 @@ def _functional(part: Record, cite: _Citer) -> str:
             f"The reference image was registered to the T1w image ({registration}); motion and "
             "registration were applied together in one interpolation."
         )
+    if spaces := part.get("spaces"):
+        sentences.append(_also_in(spaces, "The series"))
     undone = [name for key, name in (("slice_timing", "slice timing"), ("distortion",
               "susceptibility distortion")) if part.get(key) is False]  # fmt: skip
     if undone:
@@ -208,6 +270,14 @@ def _functional(part: Record, cite: _Citer) -> str:
     if confounds := part.get("confounds"):
         sentences.append(_cleaning(str(confounds), part, cite))
     return " ".join(sentences)
+
+
+def _also_in(spaces: Sequence[str], what: str) -> str:
+    """Say in which further spaces images were written; networks never come from those."""
+    return (
+        f"{what} were also written in {_joined(spaces)}, again in one interpolation; networks "
+        "come from the T1w image's own space."
+    )
 
 
 def _cleaning(confounds: str, part: Record, cite: _Citer) -> str:
@@ -220,6 +290,7 @@ def _cleaning(confounds: str, part: Record, cite: _Citer) -> str:
         band = f", band-pass filter {low:g} to {high:g} Hz"
     elif low or high:
         band = f", {'high' if low else 'low'}-pass filter {low or high:g} Hz"
+    band = f", {part['band']}" if part.get("band") else band
     what = "no confounds" if confounds == "none" else f"confounds {confounds}{from_24}"
     return (
         f"Regional time series were cleaned in one regression with nilearn{with_nilearn}: "
@@ -229,7 +300,7 @@ def _cleaning(confounds: str, part: Record, cite: _Citer) -> str:
 
 def _metabolic(part: Record, cite: _Citer) -> str:
     """Describe the PET steps."""
-    tracer = part.get("tracer", "PET")
+    tracer = _word(part.get("tracer", "PET"))
     sentences = []
     if part.get("simulated"):
         sentences.append(f"{tracer} images were simulated on the participant's own anatomy.")
@@ -240,6 +311,8 @@ def _metabolic(part: Record, cite: _Citer) -> str:
             f"{tracer} images{cite('norgaard2022')} were rigidly registered to the T1w image and "
             f"divided by the mean uptake of the {words} (SUVR)."
         )
+    if spaces := part.get("spaces"):
+        sentences.append(_also_in(spaces, "The ratio images"))
     return " ".join(sentences)
 
 
@@ -260,8 +333,8 @@ def _networks(record: Record, cite: _Citer) -> str:
     """Describe the edges of each modality, saying equal definitions once."""
     kinds: dict[str, list[str]] = {}
     for modality in ("functional", "morphological", "metabolic"):
-        network = (record.get(modality) or {}).get("network")
-        if network:
+        networks = (record.get(modality) or {}).get("network") or ()
+        for network in [networks] if isinstance(networks, str) else networks:
             kinds.setdefault(str(network), []).append(modality)
     signal = (record.get("morphological") or {}).get("signal")
     sentences = []
@@ -282,7 +355,8 @@ def _measures(part: Record, cite: _Citer) -> str:
     densities = [f"{100 * float(d):g}" for d in part.get("densities", ())]
     kept = f" after keeping the strongest {_joined(densities)} % of edges" if densities else ""
     text = f"Network measures{cite('rubinov2010')} were computed{kept}"
-    text += f", efficiency after{cite('latora2001')}"
+    if part.get("efficiency", True):
+        text += f", efficiency after{cite('latora2001')}"
     if part.get("modularity"):
         seed = f" (seed {part['seed']})" if part.get("seed") is not None else ""
         text += f", modules by the Louvain method{cite('blondel2008', 'newman2006')}{seed}"

@@ -1,0 +1,57 @@
+"""What a dataset's ``.bidsignore`` leaves out, in the syntax of ``.gitignore``."""
+
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from brainnet import io
+from brainnet.bids.names import shown
+from brainnet.io import DataError
+
+_MOST_WILDCARDS = 8  # a path part with many of them can take a matcher years
+
+
+class Ignored:
+    """The patterns of one dataset.
+
+    Parameters
+    ----------
+    root : Path
+        Top of the dataset; its ``.bidsignore`` may be missing or empty.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or a line is no pattern.
+    """
+
+    def __init__(self, root: Path) -> None:
+        path = root / ".bidsignore"
+        there = path.is_file() and path.stat().st_size > 0
+        self._spec = _compile(io.load_text(path), path) if there else None
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to look for."""
+        return self._spec is not None
+
+    def __contains__(self, inside: str) -> bool:
+        """Say whether a path inside the dataset, ``/`` between parts, is left out.
+
+        That of a folder ends in ``/``.
+        """
+        return self._spec is not None and self._spec.match_file(inside)
+
+
+def _compile(text: str, path: Path) -> GitIgnoreSpec | None:
+    """Return the patterns; None where every line is empty or a comment."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if any(part.count("*") > _MOST_WILDCARDS for part in line.split("/")):
+            what = f"line {number} has too many wildcards: {shown(line)!r}"
+            raise DataError(path, what, "Split it into simpler patterns")
+    try:
+        spec = GitIgnoreSpec.from_lines(lines)
+    except ValueError as error:
+        what = f"a line is not a pattern of .gitignore ({shown(str(error))})"
+        raise DataError(path, what, "Correct or remove it") from error
+    return spec if any(pattern.include is not None for pattern in spec.patterns) else None
