@@ -7,7 +7,6 @@ worker, so that whoever runs the same command next finds the lock free.
 """
 
 import faulthandler
-import logging
 import os
 import pickle
 import signal
@@ -24,12 +23,12 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, NoReturn
 
-from brainnet.workflows.needs import needs_of
+from brainnet.workflows.logs import logged, open_log
+from brainnet.workflows.needs import timeout_of
 from brainnet.workflows.step import StepResult, discard, run_step
 
 __all__ = ["Child", "Limits", "StepError"]
 
-_LOG = logging.getLogger("brainnet")
 _POLL = (0.02, 0.25)  # s between looks at the child, at first and at most
 _HEADROOM = 1.5  # GB of address space above the limit, where an allocation is refused outright
 _KEPT = 0.5  # share of the limit that a process may hold between steps
@@ -65,7 +64,7 @@ class Limits:
 
     def timeout(self, step: str) -> float:
         """Return the seconds after which a step is ended."""
-        return 60 * (needs_of(step).timeout if self.minutes is None else self.minutes)
+        return 60 * (timeout_of(step) if self.minutes is None else self.minutes)
 
 
 class Child:
@@ -119,9 +118,9 @@ class Child:
             self.close()  # what a step left behind must not count against the next
         if isinstance(answer, StepResult):
             return replace(answer, memory=round(peak, 3))
-        error, trace = answer
-        error.add_note(f"in the step's own process:\n{trace}")
-        raise error
+        raised, trace = answer
+        raised.add_note(f"in the step's own process:\n{trace}")
+        raise raised
 
     def close(self) -> None:
         """End the process, and whatever it started."""
@@ -148,6 +147,8 @@ class Child:
         limit = self.limits.timeout(name)
         watched = _memory_of(process.pid)
         while not pipe.poll(pause):
+            if process.poll() is not None and not pipe.poll(0):  # what it forked holds the pipe
+                raise StepError(_DIED.format(name, _how(process)))
             pause = min(_POLL[1], 1.5 * pause)
             peak = max(peak, watched())
             if peak > self.limits.memory:
@@ -243,7 +244,6 @@ def main(arguments: list[str]) -> None:
     _die_with(parent)
     _refuse_above(memory + _HEADROOM)
     faulthandler.enable()
-    logging.getLogger("brainnet").setLevel(logging.INFO)
     pipe = Connection(number)
     while True:
         try:
@@ -271,29 +271,21 @@ def _answer(request: bytes) -> bytes:
 def _logged(path: Path | None) -> Iterator[None]:
     """Send all that is printed or logged, by libraries in C too, to the end of a file."""
     try:
-        assert path is not None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        target: Any = path.open("ab", buffering=0)  # closed below
-    except (OSError, AssertionError):  # no log: the step is worth more than what it prints
-        target = Path(os.devnull).open("ab", buffering=0)  # noqa: SIM115
-    stream = os.fdopen(os.dup(target.fileno()), "a", encoding="utf-8", errors="replace")
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    _LOG.addHandler(handler)
+        target = open_log(path or Path(os.devnull))
+    except OSError:  # no log: the step is worth more than what it prints
+        target = open_log(Path(os.devnull))
     kept = [os.dup(each) for each in (1, 2)]
     try:
         for each in (1, 2):
             os.dup2(target.fileno(), each)
-        yield
+        with logged(target):
+            yield
     finally:
         for each, old in zip((1, 2), kept, strict=True):
             with suppress(OSError, ValueError):
                 (sys.stdout, sys.stderr)[each - 1].flush()
             os.dup2(old, each)
             os.close(old)
-        _LOG.removeHandler(handler)
-        with suppress(OSError):
-            stream.close()
         target.close()
 
 

@@ -46,8 +46,14 @@ def code_digest(function: Callable[..., Any]) -> str:
 
 def _bytecode(code: CodeType) -> bytes:
     """Return what a function does, wherever it stands and whatever its lines are numbered."""
-    inner = [_bytecode(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts]
+    inner = [_bytecode(c) if isinstance(c, CodeType) else _constant(c) for c in code.co_consts]
     return b"\0".join([code.co_code, " ".join(code.co_names).encode(), *inner])
+
+
+def _constant(value: Any) -> bytes:
+    """Return a constant as text; a set in one order, whatever the process's is."""
+    sets = isinstance(value, frozenset)
+    return repr(sorted(map(repr, value)) if sets else value).encode()
 
 
 def _used(tree: ast.Module, name: str) -> tuple[list[str], set[str]]:
@@ -73,16 +79,27 @@ def _used(tree: ast.Module, name: str) -> tuple[list[str], set[str]]:
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:
-    """Yield the names that a statement at the top of a module gives a value."""
+    """Yield the names that a statement at the top of a module gives a value, or changes."""
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
         yield statement.name
-    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-        for alias in statement.names:
-            yield alias.asname or alias.name.split(".")[0]
-    else:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id
+        return
+    for node in ast.walk(statement):  # what stands under an if or a try as well
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
+            yield node.name
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                yield alias.asname or alias.name.split(".")[0]
+        elif isinstance(getattr(node, "ctx", None), ast.Store):
+            yield _base(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield _base(node.func)  # TABLE.update(...)
+
+
+def _base(node: ast.AST) -> str:
+    """Return the name before the dots and brackets, empty where there is none."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 @lru_cache(maxsize=1024)

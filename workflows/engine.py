@@ -6,14 +6,11 @@ that falls silent has gone, with its child. Its participant is then tried once m
 """
 
 import atexit
-import logging
-import os
-import platform
-import shutil
+import math
 import signal
-import tempfile
 import threading
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -24,16 +21,18 @@ from typing import Any, TypeVar
 from brainnet import io
 from brainnet.bids import Scan
 from brainnet.workflows.child import Child, Limits, StepError
+from brainnet.workflows.logs import logged, open_log
 from brainnet.workflows.manifest import Manifest
 from brainnet.workflows.progress import Progress
 from brainnet.workflows.resources import Resources
+from brainnet.workflows.scratch import scratch
 from brainnet.workflows.steps import Steps
 
-_TOPIC = "brainnet"
 _LOST = (
-    "its worker was lost twice ({}): killed, or the machine went away. Run the same command again; "
-    "what was finished is kept."
+    "every worker that ran it was lost: killed, or its machine or job ended. Run the same command "
+    "again; what was finished is kept."
 )
+_NOT_SENT = "could not be sent to a worker or back: {}: {}. Do the workers run this brainnet?"
 _NOT_STARTED = "was not started, since another participant had failed (--stop-on-first-crash)."
 NewSteps = Callable[[], Steps]
 T = TypeVar("T")
@@ -133,32 +132,19 @@ def _needs_dask(resources: Resources) -> bool:
     return bool(resources.n_procs or resources.scheduler or resources.cluster)
 
 
+def _elsewhere(resources: Resources) -> bool:
+    return bool(resources.scheduler or resources.cluster)
+
+
 @contextmanager
 def _scratch(resources: Resources) -> Iterator[Resources]:
     """Give the run a folder for temporary files; remove it afterwards, and those of killed runs."""
-    work_dir = resources.work_dir
-    if work_dir is None and not _needs_dask(resources):
+    local = _needs_dask(resources) and not _elsewhere(resources)
+    if resources.work_dir is None and not local:  # nor is this machine's folder another's
         yield resources
         return
-    if work_dir is not None:
-        work_dir.mkdir(parents=True, exist_ok=True)
-    host = platform.node() or "host"
-    folder = Path(tempfile.mkdtemp(prefix=f"brainnet-{host}-{os.getpid()}-", dir=work_dir))
-    _remove_abandoned(folder.parent, f"brainnet-{host}-")
-    try:
+    with scratch(resources.work_dir) as folder:
         yield replace(resources, work_dir=folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_abandoned(parent: Path, prefix: str) -> None:
-    """Remove the temporary folders of this machine's runs whose process is no more."""
-    import psutil
-
-    for folder in parent.glob(f"{prefix}*"):
-        number = folder.name.removeprefix(prefix).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -247,10 +233,9 @@ class Attempts:
 
     def _log(self, error: Exception) -> None:
         """Append the traceback to the participant's log, if the disk still takes it."""
-        with suppress(OSError):
-            self._log_dir.mkdir(parents=True, exist_ok=True)
-            with (self._log_dir / f"sub-{self.label}.log").open("a", encoding="utf-8") as log:
-                log.write("".join(traceback.format_exception(error)) + "\n")
+        text = "".join(traceback.format_exception(error)) + "\n"
+        with suppress(OSError), open_log(self._log_dir / f"sub-{self.label}.log") as log:
+            log.write(text.encode(errors="replace"))
 
 
 def _attempt(
@@ -300,24 +285,13 @@ def _serial(
 @contextmanager
 def _logged(label: str, log_dir: Path) -> Iterator[None]:
     """Write what brainnet logs to the participant's log as well, if the disk takes it."""
-    log = logging.getLogger("brainnet")
     try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(log_dir / f"sub-{label}.log", encoding="utf-8", delay=True)
+        stream = open_log(log_dir / f"sub-{label}.log")
     except OSError:
         yield
         return
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.handleError = lambda _record: None  # type: ignore[method-assign]
-    level = log.level
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    try:
+    with stream, logged(stream):
         yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        handler.close()
 
 
 def _distributed(
@@ -332,12 +306,13 @@ def _distributed(
     from brainnet.workflows.cluster import connect
 
     limits = _limits(resources, len(jobs))
-    with connect(resources, len(jobs)) as client:
-        client.subscribe_topic(_TOPIC, lambda event: progress.step(*event[1]))
+    run = uuid.uuid4().hex[:8]  # a scheduler may have other runs, of the same labels
+    with connect(resources, len(jobs), log_dir) as client:
+        client.subscribe_topic(f"brainnet-{run}", lambda event: progress.step(*event[1]))
         futures = {
             client.submit(
-                _remote, function, label, job, log_dir.absolute(), limits,
-                key=f"sub-{label}", pure=False,
+                _remote, function, label, job, log_dir.absolute(), limits, f"brainnet-{run}",
+                key=f"sub-{label}-{run}", pure=False,
             ): label
             for label, job in jobs.items()
         }  # fmt: skip
@@ -345,6 +320,7 @@ def _distributed(
         for future in as_completed(futures):
             label = futures[future]
             outcome = _result(future, label)
+            future.release()  # else it would be computed again if its worker went later
             done.add(label)
             yield outcome
             if outcome.failures and resources.stop_on_first_crash:
@@ -356,18 +332,24 @@ def _distributed(
 
 
 def _limits(resources: Resources, n_participants: int) -> Limits:
-    """Return what each step is held to."""
+    """Return what each step is held to; elsewhere the worker says how much memory there is."""
+    if _elsewhere(resources):
+        return Limits(math.inf, resources.step_minutes, resources.n_threads, resources.work_dir)
     memory = resources.step_memory(resources.workers(n_participants))
     return Limits(memory, resources.step_minutes, resources.n_threads, resources.work_dir)
 
 
 def _result(future: Any, label: str) -> Outcome:
     """Return what a worker sent, or that it was lost."""
+    from distributed import KilledWorker
+
     error = future.exception()
     if error is None:
         outcome: Outcome = future.result()
         return outcome
-    return Outcome(label, [_LOST.format(type(error).__name__)])
+    if isinstance(error, KilledWorker):
+        return Outcome(label, [_LOST])
+    return Outcome(label, [_NOT_SENT.format(type(error).__name__, error)])
 
 
 def _remote(
@@ -376,18 +358,24 @@ def _remote(
     job: tuple[Any, ...],
     log_dir: Path,
     limits: Limits,
+    topic: str,
 ) -> Outcome:
     """Run one participant in a worker and report its steps to the terminal."""
     from distributed import get_worker
 
+    from brainnet.workflows.cluster import check_wanted, worker_limits
+
     worker = get_worker()
-    child = _child(limits)
+    child = _child(worker_limits(worker, limits))
     log = log_dir / f"sub-{label}.log"
+    key = worker.get_current_task()
+
+    def notify(step: str) -> None:
+        check_wanted(worker, key)
+        worker.log_event(topic, (label, step))
 
     def new_steps() -> Steps:
-        return Steps(
-            lambda step: worker.log_event(_TOPIC, (label, step)), partial(child.run_step, log=log)
-        )
+        return Steps(notify, partial(child.run_step, log=log))
 
     return _attempt(function, label, job, log_dir, new_steps)
 
@@ -403,3 +391,9 @@ def _child(limits: Limits) -> Child:
         _children[limits] = Child(limits)
         atexit.register(_children[limits].close)
     return _children[limits]
+
+
+def end_steps() -> None:
+    """End whatever step this worker runs."""
+    while _children:
+        _children.popitem()[1].close()

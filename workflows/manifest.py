@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainnet import __version__
+from brainnet.workflows.logs import open_log
 
 if TYPE_CHECKING:
     from brainnet.workflows.engine import Outcome
@@ -53,9 +54,10 @@ class Manifest:
         self._write(end | ({"stopped": stopped} if stopped else {}))
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        """Append a line, if the disk takes it: a run is worth more than its record."""
+        """Append a whole line, if the disk takes it: a run is worth more than its record."""
         text = json.dumps(line, ensure_ascii=False, default=str) + "\n"
-        with suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(text)
+        content = text.encode(errors="backslashreplace")  # a path may hold half a character
+        with suppress(OSError), open_log(self.path) as stream:
+            before = stream.seek(0, os.SEEK_END)
+            if stream.write(content) != len(content):
+                stream.truncate(before)

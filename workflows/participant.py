@@ -1,20 +1,62 @@
 """The participant level: every scan of every participant to networks, measures and a page."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from brainnet import bids, io
 from brainnet.bids import Scan
-from brainnet.workflows import anatomical, functional, networks, page, pet, simulated_pet
+from brainnet.workflows import (
+    anatomical,
+    citation,
+    config,
+    functional,
+    networks,
+    page,
+    pet,
+    precomputed,
+    simulated_pet,
+    validation,
+)
 from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
 from brainnet.workflows.networks import Result
-from brainnet.workflows.own_atlas import resolve
+from brainnet.workflows.own_atlas import planned, resolve
 from brainnet.workflows.resources import Resources
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
+from brainnet.workflows.there import taking_what_is_there
 
+_LOG = logging.getLogger("brainnet")
 #: suffix of a scan to its modality and pipeline
 PIPELINES = {"bold": ("functional", functional.run), "pet": ("metabolic", pet.run)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the job of one participant is given.
+
+    Attributes
+    ----------
+    scans : list of brainnet.bids.Scan
+        The participant's scans that the run takes.
+    sessions : tuple of str, optional
+        Labels of the sessions wanted; None: all.
+    bids_dir, out_dir : pathlib.Path
+        The raw and the derivatives dataset.
+    settings : Settings
+        Atlas, quality, seed and the like.
+    problem : brainnet.io.DataError, optional
+        Why the participant must not be processed.
+    """
+
+    scans: list[Scan]
+    sessions: tuple[str, ...] | None
+    bids_dir: Path
+    out_dir: Path
+    settings: Settings
+    problem: io.DataError | None = None
 
 
 def run(
@@ -22,11 +64,15 @@ def run(
     out_dir: Path | str,
     *,
     participant_label: Sequence[str] | None = None,
-    session_label: str | None = None,
+    session_label: Sequence[str] | str | None = None,
     settings: Settings | None = None,
     resources: Resources | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
     """Process participants of a BIDS dataset into a derivatives dataset.
+
+    Several runs may write to one ``out_dir`` at a time: no run touches what another participant's
+    made, and what they share is written whole, and only where it differs.
 
     Parameters
     ----------
@@ -34,12 +80,16 @@ def run(
         The raw dataset, which is only read, and the derivatives dataset.
     participant_label : sequence of str, optional
         With or without ``sub-``; default all.
-    session_label : str, optional
-        Only this session, with or without ``ses-``.
+    session_label : str or sequence of str, optional
+        Only these sessions, with or without ``ses-``.
     settings : Settings, optional
         Atlas, quality, seed and the like.
     resources : Resources, optional
         Processes, threads, memory, cluster; default all in this process.
+    asked : mapping, optional
+        The options that the run was given, by the names of their flags: kept in its manifest and
+        in ``logs/config.toml``, with which it can be run again. Default: the settings, in the
+        manifest only.
 
     Returns
     -------
@@ -52,92 +102,174 @@ def run(
         If the dataset, a participant, the session, the atlas or ``out_dir`` is not usable.
         Nothing has run then.
     """
-    bids_dir, out_dir = Path(bids_dir), Path(out_dir)
-    labels = bids.participants(bids_dir, labels=participant_label)
-    scans = bids.index(bids_dir, subjects=labels)
-    session = _known_session(session_label, scans, bids_dir)
+    bids_dir, out_dir, settings = Path(bids_dir), Path(out_dir), settings or Settings()
+    if resources and (resources.scheduler or resources.cluster):  # workers start in other folders
+        bids_dir, out_dir = bids_dir.absolute(), out_dir.absolute()
+        derivatives = tuple(Path(folder).absolute() for folder in settings.derivatives)
+        settings = replace(settings, derivatives=derivatives)
+    jobs = find_jobs(bids_dir, out_dir, participant_label, session_label, settings)
+    planned(settings, out_dir)  # raises before anything is written
+    bids.write_dataset_description(out_dir, bids_dir)
+    settings = resolve(settings, out_dir)
+    jobs = {label: replace(job, settings=settings) for label, job in jobs.items()}
+    if asked is not None and not settings.reports_only:
+        config.save(asked, out_dir / "logs" / "config.toml")
+    known = {"options": asdict(settings) if asked is None else dict(asked)}
+    outcomes = run_all(
+        process,
+        {label: (job,) for label, job in jobs.items()},
+        out_dir / "logs",
+        resources=resources,
+        asked={"level": "participant", **known, "participants": len(jobs)},
+    )
+    _write_methods(jobs)
+    return outcomes
+
+
+def _write_methods(jobs: Mapping[str, Job]) -> None:
+    """Write the methods of all participants, unless the run had only some of those processed."""
+    job = next(iter(jobs.values()))
+    there = {each.name[4:] for each in job.out_dir.glob("sub-*") if each.is_dir()}
+    if there <= set(jobs):
+        try:
+            citation.write_methods(job.out_dir, job.bids_dir, job.settings, labels=list(jobs))
+        except io.DataError as error:
+            _LOG.warning("The methods text was not written: %s", error)
+
+
+def find_jobs(
+    bids_dir: Path,
+    out_dir: Path,
+    participant_label: Sequence[str] | None,
+    session_label: Sequence[str] | str | None,
+    settings: Settings,
+) -> dict[str, Job]:
+    """Return the job of each participant by label; nothing is written.
+
+    The parameters, and what is raised, are those of `run`.
+    """
     if out_dir.exists() and not out_dir.is_dir():
         raise io.DataError(out_dir, "is a file", "Give a folder for the results")
-    settings = resolve(settings or Settings(), out_dir)
-    bids.write_dataset_description(out_dir, bids_dir)
-    jobs = {
-        label: (bids.select(scans, subject=label), session, bids_dir, out_dir, settings)
+    precomputed.check(settings.derivatives)
+    labels = bids.participants(bids_dir, labels=participant_label)
+    problems = _invalid(bids_dir, labels) if settings.validate else {}
+    scans = bids.index(bids_dir, subjects=labels)
+    sessions = _known_sessions(session_label, scans, bids_dir)
+    filters = bids.load_filters(settings.bids_filter_file) if settings.bids_filter_file else None
+    scans = bids.filter_scans(scans, filters, tasks=settings.task_id)
+    if settings.anat_only:
+        scans = [scan for scan in scans if scan.suffix not in PIPELINES]
+    found = bids.by_subject(scans)
+    return {
+        label: Job(found.get(label, []), sessions, bids_dir, out_dir, settings, problems.get(label))
         for label in labels
+        if _has_session(label, found.get(label, []), sessions)
     }
-    return run_all(process, jobs, out_dir / "logs", resources=resources)
 
 
-def _known_session(label: str | None, scans: Sequence[Scan], bids_dir: Path) -> str | None:
-    """Return the session's label without its prefix, or name the sessions that there are."""
-    wanted = label.removeprefix("ses-") if label else None
+def _invalid(bids_dir: Path, labels: Sequence[str]) -> dict[str, io.DataError]:
+    """Return what the BIDS validator finds wrong with participants; raise for the dataset."""
+    report = validation.validate(bids_dir)
+    report.check(labels)
+    (_LOG.info if report.ran else _LOG.warning)("%s", report.summary)
+    problems = {}
+    for label in labels:
+        try:
+            report.check_participant(label)
+        except io.DataError as error:
+            problems[label] = error
+    return problems
+
+
+def _known_sessions(
+    labels: Sequence[str] | str | None, scans: Sequence[Scan], bids_dir: Path
+) -> tuple[str, ...] | None:
+    """Return the sessions' labels without prefix, or name the sessions that there are."""
+    if not labels:
+        return None
+    given = [labels] if isinstance(labels, str) else labels
+    wanted = tuple(dict.fromkeys(label.removeprefix("ses-") for label in given))
     present = sorted({scan.session for scan in scans if scan.session})
-    if wanted and wanted not in present:
+    absent = [label for label in wanted if label not in present]
+    if absent:
         there = ", ".join(present) or "none: the participants have no session folders"
-        raise io.DataError(
-            bids_dir, f"has no session {wanted}; there are {there}", "Correct --session-label"
-        )
+        what = f"has no session {', '.join(absent)}; there are {there}"
+        raise io.DataError(bids_dir, what, "Correct --session-label")
     return wanted
 
 
+def _has_session(label: str, scans: Sequence[Scan], wanted: tuple[str, ...] | None) -> bool:
+    """Say whether a participant has one of the sessions wanted; tell of one that has not."""
+    if wanted is None or any(scan.session in wanted or not scan.suffix for scan in scans):
+        return True
+    _LOG.warning("sub-%s has no session %s and is left out", label, ", ".join(wanted))
+    return False
+
+
 def process(
-    label: str,
-    scans: Sequence[Scan],
-    session: str | None,
-    bids_dir: Path,
-    out_dir: Path,
-    settings: Settings,
-    new_steps: NewSteps,
+    label: str, job: Job, new_steps: NewSteps, attempts: type[Attempts] = Attempts
 ) -> Outcome:
     """Process one participant, session by session; what fails does not stop the rest."""
     outcome = Outcome(label)
-    for each in _sessions(scans, session):
-        attempt = Attempts(label, out_dir / "logs", hide=(bids_dir, out_dir))
+    for session in _sessions(job.scans, job.sessions):
+        attempt = attempts(label, job.out_dir / "logs", hide=(job.bids_dir, job.out_dir))
         steps = new_steps()
-        results = _pipelines(scans, each, out_dir, settings, steps, attempt)
-        where = {"subject": label, "session": each}
-        made = attempt(page.run, where, results, attempt.failures, out_dir, settings, steps)
+        if job.settings.reports_only:
+            steps.wrap(taking_what_is_there)
+        results = _pipelines(job, session, steps, attempt)
+        where = {"subject": label, "session": session}
+        made = attempt(page.run, where, results, attempt.failures, job.out_dir, job.settings, steps)
         outcome.pages.extend([made] if made else [])
         outcome.failures.extend(attempt.failures)
     return outcome
 
 
-def _sessions(scans: Sequence[Scan], wanted: str | None) -> list[str | None]:
+def _sessions(scans: Sequence[Scan], wanted: tuple[str, ...] | None) -> list[str | None]:
     """Return the sessions that hold something to process; one without a name where none does."""
     usable = [scan for scan in scans if scan.suffix in ("T1w", *PIPELINES)]
-    found = list(dict.fromkeys(scan.session for scan in usable)) or [None]
-    return [session for session in found if wanted in (None, session)] or [wanted]
+    found = [each for each in dict.fromkeys(scan.session for scan in usable)
+             if wanted is None or each in wanted]  # fmt: skip
+    return found or [wanted[0] if wanted else None]
 
 
-def _pipelines(
-    scans: Sequence[Scan],
-    session: str | None,
-    out_dir: Path,
-    settings: Settings,
-    steps: Steps,
-    attempt: Attempts,
-) -> list[Result]:
+def _pipelines(job: Job, session: str | None, steps: Steps, attempt: Attempts) -> list[Result]:
     """Run anatomy, then every BOLD run and PET image on it, then the measures of all."""
-    t1w = attempt(_anatomical_scan, scans, session, attempt.label, steps)
+    out_dir, settings = job.out_dir, job.settings
+    t1w = attempt(_anatomical_scan, job, session, attempt.label, steps)
     anatomy = attempt(anatomical.run, t1w, out_dir, settings, steps) if t1w else None
     if t1w is None or anatomy is None:
         return []
     results = [Result("morphological", t1w, anatomy)]
-    others = _runs([scan for scan in scans if scan.session == session], steps)
+    others = _runs([scan for scan in job.scans if scan.session == session], steps)
     if settings.simulate_pet and not any(scan.suffix == "pet" for scan in others):
         simulated = attempt(simulated_pet.run, t1w, anatomy, out_dir, settings, steps)
         others += [simulated] if simulated else []
     for scan in others:
-        modality, pipeline = PIPELINES[scan.suffix]
-        paths = attempt(pipeline, scan, anatomy, out_dir, settings, steps)
+        paths = attempt(_one, scan, anatomy, out_dir, settings, steps)
         if paths is not None:
-            results.append(Result(modality, scan, paths))
+            results.append(Result(PIPELINES[scan.suffix][0], scan, paths))
     where = {"subject": attempt.label, "session": session}
     attempt(networks.run, where, results, out_dir, settings, steps)
     return results
 
 
-def _anatomical_scan(scans: Sequence[Scan], session: str | None, label: str, steps: Steps) -> Scan:
+def _one(
+    scan: Scan, anatomy: Mapping[str, Path], out_dir: Path, settings: Settings, steps: Steps
+) -> dict[str, Path]:
+    """Run the pipeline of one BOLD run or PET image, unless its files are at fault."""
+    scan.check()
+    _, pipeline = PIPELINES[scan.suffix]
+    return pipeline(scan, anatomy, out_dir, settings, steps)
+
+
+def _anatomical_scan(job: Job, session: str | None, label: str, steps: Steps) -> Scan:
     """Choose the session's first T1w image, or another session's where it has none."""
+    scans = job.scans
+    if job.problem is not None:
+        raise job.problem
+    for scan in scans:
+        if not scan.suffix:  # a folder that cannot be read
+            scan.check()
     images = [scan for scan in scans if scan.suffix == "T1w"]
     found = [scan for scan in images if scan.session == session] or images
     if not found:
@@ -155,6 +287,7 @@ def _anatomical_scan(scans: Sequence[Scan], session: str | None, label: str, ste
     if others:
         names = ", ".join(scan.path.name for scan in others)
         steps.warn(f"Of several T1w images {chosen.path.name} is used; not used: {names}.")
+    chosen.check()
     return chosen
 
 
@@ -166,7 +299,7 @@ def _runs(scans: Sequence[Scan], steps: Steps) -> list[Scan]:
             continue
         if scan.entities.get("part", "mag") != "mag":
             steps.warn(f"{scan.path.name} is not a magnitude image and was left out.")
-        elif scan.entities.get("echo", "1") != "1":
+        elif scan.entities.get("echo", "1").lstrip("0") != "1":
             steps.warn(
                 f"{scan.path.name} was left out: echoes of one run are not combined, and only "
                 "the first is used. Combine them first for the signal of all."

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from brainnet.workflows import choices
+
 #: what the registration of T1w to MNI may cost: 1 mm for results, 2 mm for a quick look
 Quality = Literal["standard", "draft"]
 #: who registers: brainnet itself, or ANTs
@@ -33,10 +35,38 @@ class Settings:
         Reference of SUVR: ``cerebellar_grey``, ``whole_cerebellum`` or ``brainstem``.
     simulate_pet : bool
         Simulate a PET image for participants that have a T1w and none.
+    output_spaces : sequence of str
+        Spaces in which images are written, as fMRIPrep names them: ``MNI152NLin2009cAsym``,
+        ``MNI152NLin2009cAsym:res-2``. ``T1w`` is always written: networks come from it.
+    connectome : sequence of str
+        Kinds of edges (``brainnet.connectome.kinds.KINDS``), each a network of its own. Where
+        none is for the signal of a modality, it has the default: ``pearson`` or ``js``.
+    measures : sequence of str
+        Network measures or groups of them (``choices.GROUPS``), or ``none``.
+    measured : {"first", "all"}
+        Networks that measures are taken of: each modality's first kind, or every kind.
+    derivatives : sequence of pathlib.Path
+        BIDS derivatives (of fMRIPrep, say) whose brain masks and tissue maps of the T1w images
+        are used in place of our own; the first that has one counts.
     densities : sequence of float
         Shares of strongest edges on which network measures are taken.
     seed : int
         Seed of every random step.
+    task_id : sequence of str, optional
+        Only BOLD runs of these tasks, with or without ``task-``; default all.
+    bids_filter_file : pathlib.Path, optional
+        JSON file of what scans to take (`brainnet.bids.load_filters`).
+    anat_only : bool
+        Leave BOLD and PET alone.
+    reports_only : bool
+        Write the pages again from what is there; run nothing else.
+    validate : bool
+        Ask the BIDS validator, where it is installed, before anything runs.
+
+    Raises
+    ------
+    ValueError
+        If a space, kind of edges or measure is unknown, or choices contradict one another.
     """
 
     atlas: str = "DesikanKilliany"
@@ -48,8 +78,25 @@ class Settings:
     registration: Registration = "fast"
     reference_region: str = "cerebellar_grey"
     simulate_pet: bool = False
+    output_spaces: Sequence[str] = ("T1w",)
+    connectome: Sequence[str] = ("pearson", "js")
+    measures: Sequence[str] = ("standard",)
+    measured: Literal["first", "all"] = "first"
+    derivatives: Sequence[Path] = ()
     densities: Sequence[float] = (0.10, 0.15, 0.20, 0.25)
     seed: int = 0
+    task_id: Sequence[str] | None = None
+    bids_filter_file: Path | None = None
+    anat_only: bool = False
+    reports_only: bool = False
+    validate: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what there is not, and choices that contradict one another."""
+        choices.check(self.output_spaces, self.connectome, self.measures)
+        if self.anat_only and self.simulate_pet:
+            raise ValueError("simulate_pet (--simulate-pet) must not be given with anat_only "
+                             "(--anat-only), which leaves PET alone. Leave one out.")  # fmt: skip
 
     def atlas_files(self) -> dict[str, Path]:
         """Return the user's own atlas files, which are inputs of every step that uses them."""

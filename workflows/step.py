@@ -177,8 +177,12 @@ def _check(name: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -
         raise ValueError(f"outputs of step {name!r} must name at least one file; got none.")
     for key, path in inputs.items():
         if not path.is_file():
+            what = f"input {key!r} of step {name!r} does not exist"
             remedy = "Run the step that writes it first, or check the path"
-            raise DataError(path, f"input {key!r} of step {name!r} does not exist", remedy)
+            if path.is_symlink():
+                what += ": the file is a link whose target is not there"
+                remedy = "Fetch the content first (for a DataLad dataset: datalad get)"
+            raise DataError(path, what, remedy)
     sidecars = [sidecar_path(path).absolute() for path in outputs.values()]
     if len(set(sidecars)) != len(sidecars):
         raise ValueError(f"outputs of step {name!r} must differ in more than their extension; "
@@ -340,17 +344,32 @@ def _lock(output: Path) -> Iterator[None]:
     except OSError as error:
         problem = f"cannot be written to ({error.strerror})"
         raise DataError(output.parent, problem, "Give a folder that you may write to") from error
+    _held.add(handle)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while held: see _acquire
-        os.close(handle)
+        if handle in _held:  # not in a process that the step forked
+            path.unlink(missing_ok=True)  # while held: see _acquire
+            _held.remove(handle)
+            os.close(handle)
+
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """Close the locks in a process that a step forked: else they last as long as that does."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _acquire(path: Path) -> int:
     """Return an open, locked handle of the file that bears the name now."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -6,6 +6,8 @@ from typing import Any
 
 from brainnet.workflows.step import StepResult, run_step
 
+Execute = Callable[..., StepResult]
+
 
 class Steps:
     """Run steps, tell each step's name as it starts, and keep what each one gave.
@@ -24,9 +26,7 @@ class Steps:
         By name of the step and of its first output, in the order they ran.
     """
 
-    def __init__(
-        self, notify: Callable[[str], None], execute: Callable[..., StepResult] = run_step
-    ) -> None:
+    def __init__(self, notify: Callable[[str], None], execute: Execute = run_step) -> None:
         self.results: dict[tuple[str, str], StepResult] = {}
         self._notify = notify
         self._execute = execute
@@ -54,6 +54,10 @@ class Steps:
         )
         self.results[name, next(iter(outputs.values())).name] = result
         return result
+
+    def wrap(self, wrapper: Callable[[Execute], Execute]) -> None:
+        """Run each further step as ``wrapper`` says, which is given what runs it now."""
+        self._execute = wrapper(self._execute)
 
     def warn(self, text: str) -> None:
         """Note what the user should know that no step says."""

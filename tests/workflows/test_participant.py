@@ -1,5 +1,9 @@
-"""Which scans go where: sessions, several images, parts and echoes, own atlases."""
+"""Which scans go where: sessions, tasks, several images, parts and echoes, own atlases."""
 
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +13,11 @@ from nibabel.nifti1 import Nifti1Image
 from brainnet import atlas, io
 from brainnet.bids import Scan
 from brainnet.workflows import own_atlas, participant
-from brainnet.workflows.engine import Attempts
+from brainnet.workflows.engine import Attempts, Outcome
+from brainnet.workflows.participant import Job
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
+from tests.workflows import toy_pipelines as toy
 
 
 def _scan(name: str, session: str | None = None) -> Scan:
@@ -46,10 +52,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     return notes
 
 
-def _process(scans: list[Scan], tmp_path: Path, session: str | None = None):
-    return participant.process(
-        "01", scans, session, tmp_path / "b", tmp_path / "o", Settings(), lambda _: None
-    )
+def _process(scans: list[Scan], tmp_path: Path, *sessions: str) -> Outcome:
+    job = Job(scans, sessions or None, tmp_path / "b", tmp_path / "o", Settings())
+    return participant.process("01", job, lambda: Steps(lambda _: None))
 
 
 def test_each_session_has_its_own_page_and_measures(made, tmp_path: Path) -> None:
@@ -69,7 +74,7 @@ def test_each_session_has_its_own_page_and_measures(made, tmp_path: Path) -> Non
 
 def test_one_session_may_use_the_anatomy_of_another(made, tmp_path: Path) -> None:
     scans = [_scan("sub-01_ses-01_T1w", "01"), _scan("sub-01_ses-02_task-rest_bold", "02")]
-    assert _process(scans, tmp_path, session="02").failures == []
+    assert _process(scans, tmp_path, "02").failures == []
     assert ("T1w", "sub-01_ses-01_T1w.nii.gz") in made
     assert [name for kind, name in made if kind == "page"] == ["02"]
 
@@ -97,7 +102,8 @@ def test_phase_and_later_echoes_are_left_out_and_named(tmp_path: Path) -> None:
 def test_several_t1w_are_named(tmp_path: Path) -> None:
     steps = Steps(lambda _: None)
     scans = [_scan("sub-01_run-1_T1w"), _scan("sub-01_run-2_T1w")]
-    chosen = participant._anatomical_scan(scans, None, "01", steps)
+    job = Job(scans, None, tmp_path, tmp_path, Settings())
+    chosen = participant._anatomical_scan(job, None, "01", steps)
     assert chosen is scans[0]
     assert "run-2" in steps.warnings[0]
 
@@ -105,7 +111,8 @@ def test_several_t1w_are_named(tmp_path: Path) -> None:
 def test_unknown_session_names_those_there_are(tmp_path: Path) -> None:
     scans = [_scan("sub-01_ses-a_T1w", "a")]
     with pytest.raises(io.DataError, match="no session b; there are a"):
-        participant._known_session("ses-b", scans, tmp_path)
+        participant._known_sessions("ses-b", scans, tmp_path)
+    assert participant._known_sessions(["ses-a", "a"], scans, tmp_path) == ("a",)
 
 
 def test_an_error_from_a_pipeline_names_the_scan(tmp_path: Path) -> None:
@@ -148,7 +155,133 @@ def test_a_label_without_a_row_is_named(own: Settings, tmp_path: Path) -> None:
 
 
 def test_an_own_atlas_of_another_space_is_refused(own: Settings, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     with pytest.raises(io.DataError, match="T1w"):
         own_atlas.resolve(replace(own, atlas_space="T1w"), tmp_path / "out")
+
+
+@pytest.fixture
+def bids_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    toy.put_in_place(monkeypatch)
+    return toy.dataset(tmp_path / "bids", ["01", "02", "03"], bold=True)
+
+
+def _ran(outcomes: Sequence[Outcome], name: str) -> list[int]:
+    return [sum(step.step == name for step in outcome.steps) for outcome in outcomes]
+
+
+def test_tasks_and_anatomy_only(bids_dir: Path, tmp_path: Path) -> None:
+    rest = participant.run(bids_dir, tmp_path / "a", settings=Settings(task_id=["task-rest"]))
+    assert _ran(rest, "motion") == [1, 1, 1]
+    anat = participant.run(bids_dir, tmp_path / "b", settings=Settings(anat_only=True))
+    assert (_ran(anat, "motion"), _ran(anat, "mask")) == ([0, 0, 0], [1, 1, 1])
+    with pytest.raises(io.DataError, match="no BOLD run of task music; there are nback, rest"):
+        participant.run(bids_dir, tmp_path / "c", settings=Settings(task_id=["music"]))
+    assert not (tmp_path / "c").exists()
+
+
+def test_simulated_pet_and_anatomy_only_contradict_one_another() -> None:
+    with pytest.raises(ValueError, match="--anat-only"):
+        Settings(anat_only=True, simulate_pet=True)
+
+
+def test_a_filter_file_chooses_scans(bids_dir: Path, tmp_path: Path) -> None:
+    filters = io.save_json({"bold": {"task": "nback"}}, tmp_path / "filters.json")
+    found = participant.run(bids_dir, tmp_path / "out", settings=Settings(bids_filter_file=filters))
+    assert _ran(found, "motion") == [1, 1, 1]
+    assert not list((tmp_path / "out").rglob("*task-rest*"))
+
+
+def test_who_lacks_the_session_is_left_out_and_named(
+    bids_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for session in ("1", "2"):
+        name = f"sub-04_ses-{session}_T1w.nii.gz"
+        toy.image(bids_dir / "sub-04" / f"ses-{session}" / "anat" / name)
+    found = participant.run(bids_dir, tmp_path / "out", session_label=["ses-1", "2"])
+    assert [outcome.label for outcome in found] == ["04"]
+    assert _ran(found, "mask") == [2]
+    assert "sub-03 has no session 1, 2 and is left out" in caplog.text
+
+
+@pytest.mark.parametrize("at_fault", ["anat/sub-02_T1w", "func/sub-02_task-rest_bold"])
+def test_a_damaged_sidecar_fails_its_participant_only(
+    bids_dir: Path, tmp_path: Path, at_fault: str
+) -> None:
+    (bids_dir / "sub-02" / f"{at_fault}.json").write_text("{ broken")
+    first, second, third = participant.run(bids_dir, tmp_path / "out")
+    assert (first.failures, third.failures) == ([], [])
+    (failure,) = second.failures
+    assert "bold.json" in failure or "T1w.json" in failure
+    assert "JSON" in failure
+    assert _ran([second], "motion") == [0 if "T1w" in at_fault else 1]
+
+
+def test_what_the_validator_finds_fails_its_participant_only(
+    bids_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = io.DataError("sub-02", "is not valid BIDS", "Use --skip-bids-validation")
+    monkeypatch.setattr(participant, "_invalid", lambda *_: {"02": wrong})
+    found = participant.run(bids_dir, tmp_path / "out", settings=Settings(validate=True))
+    assert [len(outcome.failures) for outcome in found] == [0, 1, 0]
+    assert "not valid BIDS" in found[1].failures[0]
+    found = participant.run(bids_dir, tmp_path / "out", settings=Settings(validate=False))
+    assert [len(outcome.failures) for outcome in found] == [0, 0, 0]
+
+
+def test_reports_only_runs_reports_only(bids_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    participant.run(bids_dir, out)
+    (out / "sub-01.html").unlink()
+    (out / "sub-02" / "func" / "sub-02_task-rest_motion.tsv").unlink()
+    toy.image(bids_dir / "sub-03" / "anat" / "sub-03_T1w.nii.gz", seed=9)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("sub-*/**/*") if path.is_file()}
+    found = participant.run(bids_dir, out, settings=Settings(reports_only=True))
+    ran = [[step.step for step in outcome.steps if not step.skipped] for outcome in found]
+    assert ran == [["report"], ["report"], []]
+    assert (out / "sub-01.html").exists()
+    (failure,) = found[1].failures
+    assert "sub-02_task-rest_motion.tsv: is not there: the step 'motion'" in failure
+    assert "motion.tsv" in (out / "sub-02.html").read_text()
+    after = {path: path.stat().st_mtime_ns for path in out.glob("sub-*/**/*") if path.is_file()}
+    assert after == before
+
+
+def test_reports_only_where_nothing_was_run(bids_dir: Path, tmp_path: Path) -> None:
+    found = participant.run(bids_dir, tmp_path / "out", settings=Settings(reports_only=True))
+    assert all("the step 'mask' has not gone through" in each.failures[0] for each in found)
+
+
+def test_runs_into_one_folder_leave_each_other_alone(bids_dir: Path, tmp_path: Path) -> None:
+    """Participant by participant, as an array of jobs does: nothing is touched twice."""
+    out, asked = tmp_path / "out", {"sloppy": True, "participant-label": ["01"], "nprocs": None}
+    participant.run(bids_dir, out, participant_label=["01"], asked=asked)
+    stay = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".jsonl"]
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in stay}
+    asked["participant-label"] = ["02"]
+    participant.run(bids_dir, out, participant_label=["02"], asked=asked)
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in stay} == before
+    assert {"dataset_description.json", ".bidsignore", "config.toml", "sub-01.html"} <= {
+        path.name for path in before
+    }
+
+
+def test_a_run_leaves_what_it_was_asked(bids_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = {"atlas": 'a "b"', "mem": 8.0, "measures": ["none"], "sloppy": True, "seed": None}
+    participant.run(bids_dir, out, participant_label=["01"], asked=asked)
+    kept = tomllib.loads((out / "logs" / "config.toml").read_text())
+    assert kept == {key: value for key, value in asked.items() if value is not None}
+    (manifest,) = (out / "logs").glob("run-*.jsonl")
+    first = json.loads(manifest.read_text().splitlines()[0])
+    assert (first["options"], first["level"], first["participants"]) == (asked, "participant", 1)
+
+
+def test_an_unusable_folder_is_refused_before_anything_is_written(
+    bids_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(io.DataError, match="are made from"):
+        participant.run(bids_dir, bids_dir)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(io.DataError, match="is a file"):
+        participant.run(bids_dir, tmp_path / "file")
+    assert not (bids_dir / "logs").exists()
