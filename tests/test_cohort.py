@@ -104,6 +104,22 @@ def test_ids_match_with_and_without_prefix_in_any_order_and_from_a_file(out, atl
         assert cohort.gather(out, given, atlas=atlas)["stage"].values.tolist() == ["CN", "AD"]
 
 
+def test_kinds_of_edges_are_chosen_and_not_mixed(out, atlas):
+    path = put(out, "01", "functional", network(11))
+    partial = path.with_name(path.name.replace("pearson", "partial"))
+    path.rename(partial)
+    put(out, "01", "functional", network(1))
+    assert cohort.gather(out, TWO, atlas=atlas).attrs["kinds"] == "pearson, js"
+    with pytest.warns(DataWarning, match=r"1 participants \(sub-02\) have no functional.*pearson"):
+        gathered = cohort.gather(out, TWO, atlas=atlas, kinds=["partial"])
+    assert gathered.attrs["kinds"] == "partial, js"
+    functional = gathered["edges"].sel(modality="functional")
+    np.testing.assert_array_equal(functional.sel(subject="01"), network(11))
+    assert np.isnan(functional.sel(subject="02")).all()
+    with pytest.raises(ValueError, match="must be of pearson"):
+        cohort.gather(out, TWO, atlas=atlas, kinds="person")
+
+
 def test_coverage_and_values_come_from_the_tables_beside(out, atlas):
     anat = out / "sub-01/anat/sub-01_seg-Tiny_stat-jssimilarity_relmat.tsv"
     put_regional(anat, "volume", "morph", value=[1.0, 2, 3, 4], coverage=[1.0, 1, 1, 1])

@@ -4,7 +4,7 @@ The brain mask comes first (deepbet), so that the bias field (N4) is fitted to b
 Three tissues are segmented, the brain is registered to MNI152NLin2009cAsym, and the atlas is
 carried back into native space, where regional volumes are measured. Grey matter modulated by
 the Jacobian, in MNI space, gives each region the distribution that morphological similarity
-compares.
+compares. Mask and tissue may be given instead (`precomputed`).
 """
 
 import warnings
@@ -22,13 +22,14 @@ from brainnet import io
 from brainnet.bids import Scan, derivative_path
 from brainnet.imaging import intensity, mask, register, resample, tissue, transforms
 from brainnet.signals import extract
-from brainnet.workflows import networks
+from brainnet.workflows import networks, precomputed, spaces
+from brainnet.workflows.choices import MNI
+from brainnet.workflows.networks import load_atlas
 from brainnet.workflows.settings import Quality, Registration, Settings
 from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
-MNI = "MNI152NLin2009cAsym"
-TISSUES = ("GM", "WM", "CSF")
+TISSUES = spaces.TISSUES
 #: how tissue is segmented, for the methods paragraph
 TISSUE_METHOD = "mixture"
 #: grid on which grey matter is compared between regions, mm
@@ -51,15 +52,18 @@ def run(scan: Scan, out_dir: Path, settings: Settings, steps: Steps) -> dict[str
     steps : Steps
         Runs, records and remembers each step.
     """
-    paths = _paths(scan, out_dir, settings.atlas)
-    _brain(scan, paths, settings, steps)
+    paths = _paths(scan, out_dir, settings)
+    given = precomputed.find(scan, settings.derivatives, steps)
+    _brain(scan, given, paths, settings, steps)
     _normalise(paths, settings, steps)
+    spaces.carry_anatomy(scan, paths, out_dir, settings, steps)
     _regions(paths, settings, steps)
     return paths
 
 
-def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
+def _paths(scan: Scan, out_dir: Path, settings: Settings) -> dict[str, Path]:
     """Name every output of this pipeline."""
+    atlas = settings.atlas
 
     def name(suffix: str, extension: str = ".nii.gz", **entities: str) -> Path:
         return derivative_path(out_dir, scan, suffix=suffix, extension=extension, **entities)
@@ -74,32 +78,42 @@ def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
         "dseg": name("dseg", seg=atlas),
         "reference": name("mask", desc="petreference"),
         "volumes": name("morph", ".tsv", seg=atlas, stat="volume"),
-        "network": name("relmat", ".tsv", seg=atlas, stat="jssimilarity"),
+        "samples": name("samples", ".tsv.gz", space=MNI, seg=atlas, desc="modulated"),
         "coverage": name("morph", ".tsv", seg=atlas, stat="coverage"),
     }
+    paths |= networks.network_paths("morphological", settings, name)
     return paths | {label: name("probseg", label=label) for label in TISSUES}
 
 
-def _brain(scan: Scan, paths: Paths, settings: Settings, steps: Steps) -> None:
-    steps.run(
-        "brain mask",
-        find_brain,
-        inputs={"t1w": scan.path},
-        outputs={"mask": paths["mask"]},
-        parameters={"skull_strip": settings.skull_strip},
-    )
+def _brain(
+    scan: Scan, given: precomputed.Given, paths: Paths, settings: Settings, steps: Steps
+) -> None:
+    if given.mask is None:
+        steps.run(
+            "brain mask",
+            find_brain,
+            inputs={"t1w": scan.path},
+            outputs={"mask": paths["mask"]},
+            parameters={"skull_strip": settings.skull_strip},
+        )
+    else:
+        precomputed.take_mask(scan, given.mask, paths["mask"], steps)
     steps.run(
         "bias field",
         correct_bias,
         inputs={"t1w": scan.path, "mask": paths["mask"]},
         outputs={"t1w": paths["t1w"]},
     )
-    steps.run(
-        "tissue",
-        segment,
-        inputs={"t1w": paths["t1w"], "mask": paths["mask"]},
-        outputs={label: paths[label] for label in TISSUES},
-    )
+    maps = {label: paths[label] for label in TISSUES}
+    if given.tissue is None:
+        steps.run(
+            "tissue",
+            segment,
+            inputs={"t1w": paths["t1w"], "mask": paths["mask"]},
+            outputs=maps,
+        )
+    else:
+        precomputed.take_tissue(scan, given.tissue, paths["mask"], maps, steps)
 
 
 def _normalise(paths: Paths, settings: Settings, steps: Steps) -> None:
@@ -142,13 +156,15 @@ def _regions(paths: Paths, settings: Settings, steps: Steps) -> None:
         parameters={"atlas": settings.atlas},
     )
     steps.run(
-        "morphological network",
-        morphological_network,
+        "regional grey matter",
+        sample_grey_matter,
         inputs={name: paths[name] for name in ("modulated", "mask", "to_mni")}
         | settings.atlas_files(),
-        outputs={"network": paths["network"], "coverage": paths["coverage"]},
+        outputs={"samples": paths["samples"], "coverage": paths["coverage"]},
         parameters={"atlas": settings.atlas, "smoothing_fwhm": SMOOTHING_FWHM},
     )
+    source = {"samples": paths["samples"]}
+    networks.connect("morphological", source, paths, settings, steps)
 
 
 def find_brain(inputs: Paths, outputs: Paths, *, skull_strip: str) -> dict[str, Any]:
@@ -201,11 +217,14 @@ def _support(img: Nifti1Image, path: Path) -> Nifti1Image:
         ) from error
 
 
-def correct_bias(inputs: Paths, outputs: Paths) -> None:
-    """Divide the N4 bias field out of the image."""
+def correct_bias(inputs: Paths, outputs: Paths) -> dict[str, Any]:
+    """Divide the N4 bias field out of the image; say whether it shows more than the brain."""
     img = _load_t1w(inputs["t1w"])
     mask_img = io.load_img(inputs["mask"], ndim=3)
-    io.save_img(intensity.correct_bias(img, mask_img), outputs["t1w"])
+    corrected = intensity.correct_bias(img, mask_img)
+    io.save_img(corrected, outputs["t1w"])
+    outside = np.asanyarray(mask_img.dataobj) == 0
+    return {"t1w": {"SkullStripped": not np.asanyarray(corrected.dataobj)[outside].any()}}
 
 
 def segment(inputs: Paths, outputs: Paths) -> None:
@@ -215,7 +234,9 @@ def segment(inputs: Paths, outputs: Paths) -> None:
         io.save_img(maps[label], outputs[label])
 
 
-def normalise(inputs: Paths, outputs: Paths, *, quality: Quality, engine: Registration) -> None:
+def normalise(
+    inputs: Paths, outputs: Paths, *, quality: Quality, engine: Registration
+) -> dict[str, Any]:
     """Register the brain to the MNI brain; keep the whole mapping in both directions."""
     img = io.load_img(inputs["t1w"])
     brain_img = apply_mask(img, io.load_img(inputs["mask"]))
@@ -224,6 +245,7 @@ def normalise(inputs: Paths, outputs: Paths, *, quality: Quality, engine: Regist
     io.save_img(field.forward_img, outputs["to_mni"])
     io.save_img(field.inverse_img, outputs["from_mni"])
     io.save_img(transforms.apply_displacement(brain_img, field.forward_img), outputs["t1w_mni"])
+    return {"t1w_mni": {"SkullStripped": True}}
 
 
 def modulate(inputs: Paths, outputs: Paths) -> None:
@@ -322,10 +344,8 @@ def _warn_incomplete(
             )
 
 
-def morphological_network(
-    inputs: Paths, outputs: Paths, *, atlas: str, smoothing_fwhm: float
-) -> None:
-    """Compare regions by their distributions of modulated grey matter."""
+def sample_grey_matter(inputs: Paths, outputs: Paths, *, atlas: str, smoothing_fwhm: float) -> None:
+    """Take each region's distribution of modulated grey matter, which is compared next."""
     from nilearn.image import smooth_img
 
     regions = load_atlas(atlas, inputs)
@@ -334,14 +354,7 @@ def morphological_network(
     seen_img = _seen(
         io.load_img(inputs["to_mni"], ndim=5), io.load_img(inputs["mask"], ndim=3), modulated_img
     )
-    networks.similarity(modulated_img, labels_img, regions, outputs, mask_img=seen_img)
-
-
-def load_atlas(atlas: str, inputs: Paths) -> atlases.Atlas:
-    """Load the atlas by name, or from the labels image among the inputs."""
-    if "atlas" in inputs:
-        return atlases.load(inputs["atlas"], table=inputs.get("atlas_table"))
-    return atlases.load(atlas)
+    networks.save_samples(modulated_img, labels_img, regions, outputs, mask_img=seen_img)
 
 
 def apply_mask(img: Nifti1Image, mask_img: Nifti1Image) -> Nifti1Image:

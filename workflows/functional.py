@@ -16,12 +16,12 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from brainnet import io
-from brainnet.bids import Scan, derivative_path
+from brainnet.bids import Scan, derivative_path, uri
 from brainnet.imaging import motion, resample
 from brainnet.signals import clean, confounds, extract
-from brainnet.workflows import networks
-from brainnet.workflows.anatomical import load_atlas
+from brainnet.workflows import networks, spaces
 from brainnet.workflows.coregistration import coregister
+from brainnet.workflows.networks import load_atlas
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import load_matrices, save_matrices
@@ -34,14 +34,16 @@ def run(
 ) -> dict[str, Path]:
     """Process one BOLD run against its anatomy; return the paths of what was made, by name."""
     t_r = _repetition_time(scan)
-    paths = _paths(scan, out_dir, settings.atlas)
+    paths = _paths(scan, out_dir, settings)
     _align(scan, paths, anatomy, settings, steps)
+    spaces.carry_bold(scan, paths, anatomy, out_dir, settings, steps, facts=_facts(scan, t_r))
     _extract(t_r, paths, anatomy, settings, steps)
     return paths
 
 
-def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
+def _paths(scan: Scan, out_dir: Path, settings: Settings) -> dict[str, Path]:
     """Name every output of this pipeline."""
+    atlas = settings.atlas
 
     def name(suffix: str, extension: str, **entities: str) -> Path:
         return derivative_path(out_dir, scan, suffix=suffix, extension=extension, **entities)
@@ -55,8 +57,7 @@ def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
         "confounds": name("timeseries", ".tsv", desc="confounds"),
         "timeseries": name("timeseries", ".tsv", seg=atlas, stat="mean"),
         "coverage": name("bold", ".tsv", seg=atlas, stat="coverage"),
-        "network": name("relmat", ".tsv", seg=atlas, stat="pearsoncorrelation"),
-    }
+    } | networks.network_paths("functional", settings, name)
 
 
 def _align(scan: Scan, paths: Paths, anatomy: Paths, settings: Settings, steps: Steps) -> None:
@@ -108,24 +109,26 @@ def _extract(t_r: float, paths: Paths, anatomy: Paths, settings: Settings, steps
         outputs={"timeseries": paths["timeseries"], "coverage": paths["coverage"]},
         parameters={"atlas": settings.atlas, "t_r": t_r},
     )
-    steps.run(
-        "functional network",
-        networks.correlation_network,
-        inputs={"timeseries": paths["timeseries"]},
-        outputs={"network": paths["network"]},
-    )
+    source = {"timeseries": paths["timeseries"]}
+    networks.connect("functional", source, paths, settings, steps)
 
 
 def _repetition_time(scan: Scan) -> float:
     """Return the sidecar's repetition time in s; the header is not trusted with it."""
     t_r = scan.metadata.get("RepetitionTime")
-    if not isinstance(t_r, int | float) or not 0.1 <= t_r <= 20:
+    if isinstance(t_r, bool) or not isinstance(t_r, int | float) or not 0.1 <= t_r <= 20:
         raise io.DataError(
             scan.path,
             f"has RepetitionTime {t_r!r} in its sidecar; 0.1 to 20 s is expected",
             "Set RepetitionTime, in seconds, in the JSON file beside it.",
         )
     return float(t_r)
+
+
+def _facts(scan: Scan, t_r: float) -> dict[str, Any]:
+    """Return the metadata that every series of a run carries."""
+    task = scan.metadata.get("TaskName") or scan.entities.get("task")
+    return {"RepetitionTime": t_r} | ({"TaskName": str(task)} if task else {})
 
 
 def _relevant(scan: Scan) -> dict[str, bool]:
@@ -161,12 +164,11 @@ def _warn(message: str) -> None:
     warnings.warn(message, io.DataWarning, stacklevel=3)
 
 
-def resample_once(inputs: Paths, outputs: Paths) -> None:
+def resample_once(inputs: Paths, outputs: Paths) -> dict[str, dict[str, Any]]:
     """Carry every volume to T1w space in one cubic interpolation; mark what was measured."""
     bold_img = io.load_img(inputs["bold"], ndim=4)
     mask_img = io.load_img(inputs["mask"], ndim=3)
-    voxel_size = float(np.prod(bold_img.header.get_zooms()[:3])) ** (1 / 3)
-    grid = resample.target_grid(mask_img, voxel_size, crop_to_mask=mask_img)
+    grid = resample.target_grid(mask_img, spaces.voxel_size(bold_img), crop_to_mask=mask_img)
     matrices = load_matrices(inputs["motion"]) @ load_matrices(inputs["to_t1w"])[0]
     measured = resample.coverage_mask(bold_img, grid, matrices).get_fdata() > 0
     brain = resample.resample_labels(mask_img, grid).get_fdata() > 0
@@ -179,6 +181,8 @@ def resample_once(inputs: Paths, outputs: Paths) -> None:
         )
     io.save_img(resample.resample_series(bold_img, grid, matrices), outputs["bold"])
     io.save_img(Nifti1Image((measured & brain).astype(np.uint8), grid.affine), outputs["mask"])
+    aligned = {"SpatialReference": uri(inputs["mask"])}
+    return {"bold": aligned | {"SkullStripped": False}, "mask": aligned | {"Type": "Brain"}}
 
 
 def tabulate_confounds(inputs: Paths, outputs: Paths) -> None:

@@ -1,7 +1,7 @@
 """The group level: participants' networks to one cohort, stages under cross-validation, a page."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from brainnet import cohort, io
-from brainnet.workflows import anatomical, group_page
+from brainnet.connectome.kinds import first_kinds
+from brainnet.workflows import group_page, networks
 from brainnet.workflows.own_atlas import resolve
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.step import sidecar_path
@@ -40,7 +41,7 @@ def run(
     target : str
         Column to predict.
     settings : Settings, optional
-        Atlas and seed.
+        Atlas, kinds of edges and seed.
     session : str, optional
         Which session's networks; needed where there are several.
     n_splits : int
@@ -65,22 +66,28 @@ def run(
     if not out_dir.is_dir():
         raise io.DataError(out_dir, "is not a folder", "Run the participant level first")
     settings = resolve(settings or Settings(), out_dir)
-    found = cohort.sources(out_dir, settings.atlas, session)
+    found = cohort.sources(out_dir, settings.atlas, session, kinds=settings.connectome)
     table, _ = cohort.participants_table(out_dir, participants, session)
     assert table is not None  # a path was given
     _check_classes(table, found, target, n_splits)
     steps = Steps(notify or (lambda _step: None))
+    label = networks.run_label(settings)
     steps.run(
         "cohort",
         gather,
         inputs={path.relative_to(out_dir).as_posix(): path for path in found.files}
         | {"participants": participants}
         | settings.atlas_files(),
-        outputs={"cohort": out_dir / "cohort.nc"},
-        parameters={"atlas": settings.atlas, "session": session},
+        outputs={"cohort": out_dir / f"cohort{label}.nc"},
+        parameters={
+            "atlas": settings.atlas,
+            "session": session,
+            "kinds": [kind.name for kind in first_kinds(settings.connectome).values()],
+        },
     )
     return stage(
         out_dir,
+        label=label,
         target=cohort.column_name(target),
         n_splits=n_splits,
         seed=settings.seed,
@@ -122,17 +129,20 @@ def stage(
     seed: int,
     steps: Steps,
     absent: Mapping[str, str] | None = None,
+    label: str = "",
 ) -> Path:
-    """Stage the subjects of ``out_dir/cohort.nc`` and write the page; return its path.
+    """Stage the subjects of ``out_dir/cohort<label>.nc`` and write the page; return its path.
 
-    ``absent`` says of participants that are not in the cohort why: the page lists them.
+    ``absent`` says of participants that are not in the cohort why: the page lists them. ``label``
+    tells runs apart, as `networks.run_label` does.
     """
     files = {
-        "cohort": out_dir / "cohort.nc",
-        "scores": out_dir / "group_scores.tsv",
-        "differences": out_dir / "group_differences.tsv",
-        "predictions": out_dir / "group_predictions.tsv",
+        "cohort": out_dir / f"cohort{label}.nc",
+        "scores": out_dir / f"group{label}_scores.tsv",
+        "differences": out_dir / f"group{label}_differences.tsv",
+        "predictions": out_dir / f"group{label}_predictions.tsv",
     }
+    page = out_dir / f"group{label}.html"
     steps.run(
         "staging",
         evaluate,
@@ -146,7 +156,7 @@ def stage(
         "group report",
         group_page.write,
         inputs=files,
-        outputs={"page": out_dir / "group.html"},
+        outputs={"page": page},
         parameters={
             "target": target,
             "evaluation": {
@@ -159,16 +169,19 @@ def stage(
         },
         seed=seed,
     )
-    return out_dir / "group.html"
+    return page
 
 
-def gather(inputs: Paths, outputs: Paths, *, atlas: str, session: str | None) -> None:
+def gather(
+    inputs: Paths, outputs: Paths, *, atlas: str, session: str | None, kinds: Sequence[str]
+) -> None:
     """Gather every participant's networks and the table into one dataset."""
     dataset = cohort.gather(
         outputs["cohort"].parent,
         inputs["participants"],
-        atlas=anatomical.load_atlas(atlas, inputs),
+        atlas=networks.load_atlas(atlas, inputs),
         session=session,
+        kinds=kinds,
     )
     cohort.save(dataset, outputs["cohort"])
 

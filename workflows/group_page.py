@@ -48,6 +48,7 @@ def write(
         "Modalities": dataset.sizes["modality"],
         "Atlas": f"{dataset.attrs['atlas']} ({dataset.sizes['region']} regions)",
         "Folds": evaluation["folds"],
+        **({"Edges": dataset.attrs["kinds"]} if "kinds" in dataset.attrs else {}),
         **simulated,
     }
     page = group_page(

@@ -9,12 +9,13 @@ from nibabel.nifti1 import Nifti1Image
 
 from brainnet import atlas as atlases
 from brainnet import io
+from brainnet.connectome.kinds import KINDS
 from brainnet.imaging import resample
 from brainnet.report import figures
 from brainnet.report.methods import methods_text
 from brainnet.report.page import Figure, Notice, Section, Table
 from brainnet.report.participant import participant_page
-from brainnet.workflows import anatomical, networks
+from brainnet.workflows import anatomical, choices, networks, page_methods
 from brainnet.workflows.networks import Result
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.step import sidecar_path
@@ -23,9 +24,9 @@ from brainnet.workflows.steps import Steps
 Paths = Mapping[str, Path]
 #: how each modality's edges are called on the page
 EDGES = {
-    "morphological": "similarity of grey-matter distributions (1 - Jensen-Shannon distance)",
-    "functional": "Pearson correlation of cleaned regional time series",
-    "metabolic": "similarity of SUVR distributions (1 - Jensen-Shannon distance)",
+    "morphological": "similarity of grey-matter distributions ({})",
+    "functional": "{}",
+    "metabolic": "similarity of SUVR distributions ({})",
 }
 #: edges drawn on the brain: this share, and no more than one can see
 DRAWN_DENSITY, DRAWN_EDGES = 0.05, 200
@@ -55,7 +56,7 @@ def run(
     """
     session = where["session"]
     name = f"sub-{where['subject']}" + (f"_ses-{session}" if session else "")
-    path = out_dir / f"{name}.html"
+    path = out_dir / f"{name}{networks.run_label(settings)}.html"
     named = networks.by_name(results)
     steps.run(
         "report",
@@ -67,6 +68,12 @@ def run(
             "session": session,
             "atlas": settings.atlas,
             "densities": list(settings.densities),
+            "measures": choices.measure_names(settings.measures),
+            "kinds": {
+                each: [kind.name for kind in networks.kinds_for(each, settings)]
+                for each in dict.fromkeys(result.modality for result in results)
+            },
+            "spaces": list(settings.output_spaces),
             "modalities": {key: result.modality for key, result in named.items()},
             "metadata": {key: _facts(result) for key, result in named.items()},
             "failures": list(failures),
@@ -91,12 +98,14 @@ def _inputs(
         for output, file in result.paths.items()
     }
     measures = networks.measures_path(where, out_dir, settings)
-    return inputs | ({"measures": measures} if named and measures.exists() else {})
+    shown = named and choices.measure_names(settings.measures) and measures.exists()
+    return inputs | ({"measures": measures} if shown else {})
 
 
 def is_simulated(out_dir: Path) -> bool:
     """Say whether the dataset's name declares that its data are simulated."""
-    name = io.load_json(out_dir / "dataset_description.json").get("Name", "")
+    path = out_dir / "dataset_description.json"
+    name = io.load_json(path).get("Name", "") if path.exists() else ""
     return "simulated" in str(name).lower()
 
 
@@ -110,7 +119,7 @@ def _facts(result: Result) -> dict[str, Any]:
 
 def write(inputs: Paths, outputs: Paths, **facts: Any) -> None:
     """Draw every figure and save the page."""
-    page = _Page(inputs, facts)
+    page = Page(inputs, facts)
     sections = [page.section(key) for key in facts["modalities"]]
     sections += page.absent()
     sections += page.numbers()
@@ -121,7 +130,7 @@ def write(inputs: Paths, outputs: Paths, **facts: Any) -> None:
         sections=sections,
         warnings=[Notice("A pipeline failed", text, where="error") for text in facts["failures"]]
         + [Notice(text) for text in facts["warnings"]],
-        methods=methods_text(page.record()),
+        methods=methods_text(page_methods.record(page)),
         provenance={
             "seed": facts["seed"],
             "atlas": facts["atlas"],
@@ -133,21 +142,24 @@ def write(inputs: Paths, outputs: Paths, **facts: Any) -> None:
     io.save_text(html, outputs["page"])
 
 
-class _Page:
+class Page:
     """The files of one participant, read as the sections need them."""
 
     def __init__(self, inputs: Paths, facts: Mapping[str, Any]) -> None:
         self.inputs = inputs
         self.facts = facts
-        self.atlas = anatomical.load_atlas(facts["atlas"], inputs)
+        self.atlas = networks.load_atlas(facts["atlas"], inputs)
 
     def path(self, key: str, output: str) -> Path:
+        """Return a file of a scan."""
         return self.inputs[f"{key}:{output}"]
 
     def img(self, key: str, output: str) -> Nifti1Image:
+        """Load an image of a scan."""
         return io.load_img(self.path(key, output))
 
     def sidecar(self, key: str, output: str) -> dict[str, Any]:
+        """Read the sidecar of a file of a scan."""
         return io.load_json(sidecar_path(self.path(key, output)))
 
     def groups(self) -> list[str]:
@@ -189,12 +201,13 @@ class _Page:
         figs = [
             Figure(
                 figures.overlay_contours(t1w, {"brain": self.img(key, "mask")}),
-                "Brain mask on the T1w image. The line should follow the brain's surface.",
+                f"Brain mask on the T1w image{self._origin(key, 'mask')}. The line should follow "
+                "the brain's surface.",
             ),
             Figure(
                 figures.overlay_contours(t1w, tissue),
-                "Grey matter, white matter and cerebrospinal fluid, where each is likelier than "
-                "not.",
+                "Grey matter, white matter and cerebrospinal fluid"
+                f"{self._origin(key, 'GM')}, where each is likelier than not.",
             ),
             Figure(
                 before,
@@ -216,6 +229,11 @@ class _Page:
             "the share of the region in the scan's field of view.",
         )
         return figs, [table]
+
+    def _origin(self, key: str, output: str) -> str:
+        """Say who made what was not made here."""
+        maker = page_methods.precomputed_by(self, key, output)
+        return f", given by {maker}" if maker else ""
 
     def _function(self, key: str) -> tuple[list[Figure], list[Table]]:
         bold = self.img(key, "bold")
@@ -282,12 +300,14 @@ class _Page:
     def _network(self, key: str, modality: str) -> list[Figure]:
         weights = io.load_matrix(self.path(key, "network"))
         coords = self.atlas.regions[["x", "y", "z"]].to_numpy(np.float64)
+        kind = KINDS[self.facts["kinds"][modality][0]]
         pairs = len(weights) * (len(weights) - 1) / 2
         density = min(DRAWN_DENSITY, DRAWN_EDGES / pairs)
         return [
             Figure(
                 figures.matrix_plot(weights, groups=self.groups(), label=modality),
-                f"Edges: {EDGES[modality]}. Hatched regions were not measured.",
+                f"Edges: {EDGES[modality].format(kind.words)}. Hatched regions were not measured."
+                + self._further(modality),
             ),
             Figure(
                 figures.brain_network(
@@ -296,6 +316,11 @@ class _Page:
                 "The strongest edges; a node's size is its strength.",
             ),
         ]
+
+    def _further(self, modality: str) -> str:
+        """Say which further kinds of networks stand beside this one."""
+        others = [KINDS[name].stat for name in self.facts["kinds"][modality][1:]]
+        return f" Further networks of this scan: stat-{', stat-'.join(others)}." if others else ""
 
     def numbers(self) -> list[Section]:
         """Return the section of network measures."""
@@ -344,65 +369,3 @@ class _Page:
         if not self.facts["modalities"]:
             return {}
         return dict(self.sidecar("morphological", "t1w")["Brainnet"]["Versions"])
-
-    def record(self) -> dict[str, Any]:
-        """Return what ran, for the methods paragraph."""
-        record: dict[str, Any] = {"simulated": self.facts["simulated"]}
-        for key, modality in self.facts["modalities"].items():
-            if key == modality:
-                record |= getattr(self, f"_record_{modality}")(key)
-        if record.keys() - {"simulated"}:
-            record["atlas"] = {
-                "name": self.atlas.name,
-                "n_regions": self.atlas.n_regions,
-                "citation": self.atlas.citation,
-            }
-            record["measures"] = {
-                "densities": self.facts["densities"],
-                "modularity": True,
-                "seed": self.facts["seed"],
-            }
-            record["software"] = self.versions()
-        return record
-
-    def _record_morphological(self, key: str) -> dict[str, Any]:
-        method = self.sidecar(key, "mask")["Method"]
-        return {
-            "anatomical": {
-                "bias_correction": "N4",
-                "brain_mask": "deepbet" if method == "deepbet" else "input",
-                "tissue": anatomical.TISSUE_METHOD,
-                "registration": "SyN" if self.facts["registration"] == "ants" else "symmetric",
-                "quality": self.facts["quality"],
-                "template": anatomical.MNI,
-            },
-            "morphological": {"signal": "modulated grey matter", "network": "js_similarity"},
-        }
-
-    def _record_functional(self, key: str) -> dict[str, Any]:
-        known = self.sidecar(key, "timeseries")
-        return {
-            "functional": {
-                "n_timepoints": len(io.load_table(self.path(key, "timeseries"))),
-                "t_r": self.facts["metadata"][key]["RepetitionTime"],
-                "motion": True,
-                "registration": "rigid",
-                "slice_timing": False,
-                "distortion": False,
-                "confounds": known["Confounds"],
-                "high_pass": known["HighPass"],
-                "low_pass": known["LowPass"],
-                "network": "pearson",
-            }
-        }
-
-    def _record_metabolic(self, key: str) -> dict[str, Any]:
-        facts = self.facts["metadata"][key]
-        return {
-            "metabolic": {
-                "tracer": facts.get("TracerName", "18F-FDG" if facts.get("Simulated") else "PET"),
-                "reference_region": self.facts["reference_region"],
-                "simulated": bool(facts.get("Simulated")),
-                "network": "js_similarity",
-            }
-        }

@@ -11,13 +11,13 @@ from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
 from brainnet import io
-from brainnet.bids import Scan, derivative_path
+from brainnet.bids import Scan, derivative_path, uri
 from brainnet.imaging import resample
 from brainnet.signals import extract
 from brainnet.signals import suvr as uptake
-from brainnet.workflows import networks
-from brainnet.workflows.anatomical import load_atlas
+from brainnet.workflows import networks, spaces
 from brainnet.workflows.coregistration import coregister
+from brainnet.workflows.networks import load_atlas
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import load_matrices
@@ -31,7 +31,7 @@ def run(
     scan: Scan, anatomy: Paths, out_dir: Path, settings: Settings, steps: Steps
 ) -> dict[str, Path]:
     """Process one PET image against its anatomy; return the paths of what was made, by name."""
-    paths = _paths(scan, out_dir, settings.atlas)
+    paths = _paths(scan, out_dir, settings)
     simulated = bool(scan.metadata.get("Simulated", False))
     steps.run(
         "static PET",
@@ -57,23 +57,29 @@ def run(
         outputs={"suvr": paths["suvr"], "mask": paths["mask"]},
         parameters={"reference_region": settings.reference_region, "simulated": simulated},
     )
+    spaces.carry_pet(
+        scan, paths, anatomy, out_dir, settings, steps, simulated=simulated, voxel_size=VOXEL_SIZE
+    )
     steps.run(
-        "metabolic network",
-        metabolic_network,
+        "regional uptake",
+        regional_uptake,
         inputs={
             "suvr": paths["suvr"],
             "mask": paths["mask"],
             "dseg": anatomy["dseg"],
         }
         | settings.atlas_files(),
-        outputs={name: paths[name] for name in ("values", "samples", "network", "coverage")},
+        outputs={name: paths[name] for name in ("values", "samples", "coverage")},
         parameters={"atlas": settings.atlas, "simulated": simulated},
     )
+    source = {"samples": paths["samples"]}
+    networks.connect("metabolic", source, paths, settings, steps, simulated=simulated)
     return paths
 
 
-def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
+def _paths(scan: Scan, out_dir: Path, settings: Settings) -> dict[str, Path]:
     """Name every output of this pipeline."""
+    atlas = settings.atlas
 
     def name(suffix: str, extension: str, **entities: str) -> Path:
         return derivative_path(out_dir, scan, suffix=suffix, extension=extension, **entities)
@@ -85,9 +91,8 @@ def _paths(scan: Scan, out_dir: Path, atlas: str) -> dict[str, Path]:
         "mask": name("mask", ".nii.gz", space="T1w", desc="brain"),
         "values": name("pet", ".tsv", seg=atlas, stat="mean", desc="suvr"),
         "samples": name("samples", ".tsv.gz", seg=atlas, desc="suvr"),
-        "network": name("relmat", ".tsv", seg=atlas, stat="jssimilarity"),
         "coverage": name("pet", ".tsv", seg=atlas, stat="coverage"),
-    }
+    } | networks.network_paths("metabolic", settings, name)
 
 
 def average_frames(
@@ -116,14 +121,17 @@ def _mark(simulated: bool) -> dict[str, bool]:
     return {"Simulated": True} if simulated else {}
 
 
-def _durations(frame_duration: list[float] | None, n_frames: int, path: Path) -> list[float]:
-    if frame_duration is None or len(frame_duration) != n_frames or min(frame_duration) <= 0:
+def _durations(frame_duration: Any, n_frames: int, path: Path) -> list[float]:
+    """Return the durations, or say that the sidecar does not give one a frame."""
+    given = frame_duration if isinstance(frame_duration, list) else []
+    numbers = [x for x in given if isinstance(x, int | float) and not isinstance(x, bool) and x > 0]
+    if len(given) != n_frames or len(numbers) != n_frames:
         raise io.DataError(
             path,
-            f"has {n_frames} frames and FrameDuration {frame_duration!r} in its sidecar",
+            f"has {n_frames} frames and FrameDuration {frame_duration!r:.80} in its sidecar",
             "Give one positive duration a frame, in seconds, in the JSON file beside it.",
         )
-    return frame_duration
+    return numbers
 
 
 def compute_suvr(
@@ -150,7 +158,11 @@ def compute_suvr(
     brain = resample.resample_labels(mask_img, grid).get_fdata() > 0
     io.save_img(Nifti1Image((brain & measured).astype(np.uint8), grid.affine), outputs["mask"])
     facts = {"ReferenceRegion": reference_region, "ReferenceMean": mean, "Units": "SUVR"}
-    return {"suvr": facts | _mark(simulated), "mask": _mark(simulated)}
+    aligned = {"SpatialReference": uri(inputs["mask"])} | _mark(simulated)
+    return {
+        "suvr": facts | {"SkullStripped": False} | aligned,
+        "mask": {"Type": "Brain"} | aligned,
+    }
 
 
 def _ratio(
@@ -173,10 +185,10 @@ def _ratio(
     return img.get_fdata(dtype=np.float32), mean
 
 
-def metabolic_network(
+def regional_uptake(
     inputs: Paths, outputs: Paths, *, atlas: str, simulated: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Take each region's mean and distribution of SUVR; compare the distributions."""
+    """Take each region's mean and distribution of SUVR; the distributions are compared next."""
     regions = load_atlas(atlas, inputs)
     suvr_img = io.load_img(inputs["suvr"], ndim=3)
     mask_img = io.load_img(inputs["mask"], ndim=3)
@@ -186,5 +198,5 @@ def metabolic_network(
     )
     table = pd.DataFrame({"name": regions.names, "value": values, "coverage": coverage})
     io.save_table(table, outputs["values"])
-    networks.similarity(suvr_img, labels_img, regions, outputs, mask_img=mask_img)
+    networks.save_samples(suvr_img, labels_img, regions, outputs, mask_img=mask_img)
     return {key: _mark(simulated) for key in outputs}

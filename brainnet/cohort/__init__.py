@@ -6,6 +6,7 @@ NaN, and what was chosen on the user's behalf is said in a warning.
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from brainnet import io
 from brainnet.cohort.files import Sources, sources
 from brainnet.cohort.netcdf import load, save
 from brainnet.cohort.tables import mean_network, mean_regional, participants_table, words
+from brainnet.connectome.kinds import first_kinds
 from brainnet.io import DataError, DataWarning
 from brainnet.modalities import MODALITIES
 
@@ -43,6 +45,7 @@ def gather(
     *,
     atlas: str | atlases.Atlas = "DesikanKilliany",
     session: str | None = None,
+    kinds: str | Sequence[str] = (),
 ) -> xr.Dataset:
     """Read every participant's networks into one dataset.
 
@@ -66,6 +69,9 @@ def gather(
     session : str, optional
         Session label (with or without ``ses-``). By default each participant's first one by
         name, with a warning where there are more: visits years apart are not averaged.
+    kinds : str or sequence of str
+        Kinds of edges to take (``connectome.kinds.KINDS``), one for time series and one for
+        samples; default ``pearson`` and ``js``.
 
     Returns
     -------
@@ -76,13 +82,13 @@ def gather(
         share, 0..1. ``values`` likewise: grey-matter volume (ml), mean SUVR, NaN for functional.
         All NaN where not measured. ``simulated`` (subject, modality): 1 where a network was made
         from simulated data, as its sidecar or the description of the dataset says. Attributes
-        ``atlas``, ``space``, ``simulated`` (1 if any network is, else 0) and ``participants``
-        (name of the table).
+        ``atlas``, ``space``, ``simulated`` (1 if any network is, else 0), ``participants``
+        (name of the table) and ``kinds`` (of edges: of time series, of samples).
 
     Raises
     ------
     DataError
-        No networks of that atlas or session; a table whose regions are not the atlas's, in
+        No networks of that atlas, session or kind; a table whose regions are not the atlas's, in
         order; a network that is not symmetric; a participants table without ``participant_id``
         or with a participant twice.
 
@@ -96,7 +102,7 @@ def gather(
     out_dir = Path(out_dir)
     chosen = atlases.load(atlas) if isinstance(atlas, str) else atlas
     session = None if session is None else session.removeprefix("ses-")
-    found = sources(out_dir, chosen.name, session)
+    found = sources(out_dir, chosen.name, session, kinds=kinds)
     table, source = participants_table(out_dir, participants, session)
     wholly = _is_simulated(out_dir)
     _tell(found, wholly)
@@ -124,6 +130,7 @@ def gather(
             "space": chosen.space,
             "simulated": int(wholly or bool(found.simulated)),
             "participants": source,
+            "kinds": ", ".join(kind.name for kind in first_kinds(kinds).values()),
         },
     )
     dataset = dataset.assign_coords(participant_id=("subject", [f"sub-{s}" for s in subjects]))

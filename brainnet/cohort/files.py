@@ -1,19 +1,21 @@
 """Which files of a derivatives folder make up a cohort, and which of them are simulated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from brainnet import io
 from brainnet.bids.names import parse
+from brainnet.connectome.kinds import KINDS, first_kinds
 from brainnet.io import DataError
 from brainnet.modalities import MODALITIES
 
-_NETWORK = {"timeseries": "pearsoncorrelation", "samples": "jssimilarity"}  # `stat`, by kind
+_NAMES = {kind.stat: kind.name for kind in KINDS.values()}
 _VALUES = {"morphological": "volume", "metabolic": "mean"}  # `stat` of the regional value
 _RUN_FIRST = "Run the participant level first"
 
 _BySubject = dict[str, dict[str, list[Path]]]  # and modality
+_Others = dict[tuple[str, str], set[str]]  # modality and kind of edges, to subjects
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,13 @@ class Sources:
     files: tuple[Path, ...]
 
 
-def sources(out_dir: Path | str, atlas: str, session: str | None = None) -> Sources:
+def sources(
+    out_dir: Path | str,
+    atlas: str,
+    session: str | None = None,
+    *,
+    kinds: str | Sequence[str] = (),
+) -> Sources:
     """List what :func:`brainnet.cohort.gather` reads.
 
     Parameters
@@ -53,6 +61,9 @@ def sources(out_dir: Path | str, atlas: str, session: str | None = None) -> Sour
         Name of the atlas, ``seg-<name>`` in file names.
     session : str, optional
         Session label, with or without ``ses-``; by default each participant's first by name.
+    kinds : str or sequence of str, optional
+        Kinds of edges (``connectome.kinds.KINDS``); of each signal the first counts, the default
+        is ``pearson`` and ``js``.
 
     Returns
     -------
@@ -62,9 +73,13 @@ def sources(out_dir: Path | str, atlas: str, session: str | None = None) -> Sour
     Raises
     ------
     DataError
-        No such folder, or no network of that atlas and session of anybody whose run went well.
+        No such folder, or no network of that atlas, session and kind of anybody whose run went
+        well.
+    ValueError
+        If a kind is unknown.
     """
     out_dir = Path(out_dir)
+    stats: dict[str, str] = {signal: kind.stat for signal, kind in first_kinds(kinds).items()}
     session = None if session is None else session.removeprefix("ses-")
     if not out_dir.is_dir():
         raise DataError(out_dir, "is not a folder", _RUN_FIRST)
@@ -72,10 +87,11 @@ def sources(out_dir: Path | str, atlas: str, session: str | None = None) -> Sour
     failed = {path.stem.removeprefix("sub-"): _first_line(path) for path in logs}
     networks: _BySubject = {}
     notes: list[str] = []
+    others: _Others = {}
     files = [path for path in (out_dir / "dataset_description.json",) if path.exists()] + logs
     for folder in sorted(each for each in out_dir.glob("sub-*") if each.is_dir()):
         label = folder.name.removeprefix("sub-")
-        sessions = {} if label in failed else _sessions(folder, atlas)
+        sessions = {} if label in failed else _sessions(folder, atlas, stats, others)
         wanted = min(sessions, default="") if session is None else session
         if wanted in sessions:
             notes += _other_sessions(folder.name, sessions) if session is None else []
@@ -85,7 +101,8 @@ def sources(out_dir: Path | str, atlas: str, session: str | None = None) -> Sour
             }
             files += _depends_on(sessions, networks[label])
     if not networks:
-        raise _nothing(out_dir, atlas, session, failed)
+        raise _nothing(out_dir, atlas, session, failed, others)
+    notes += _of_other_kinds(networks, others)
     simulated = frozenset(
         (label, modality)
         for label, chosen in networks.items()
@@ -101,18 +118,47 @@ def _first_line(path: Path) -> str:
     return next(filter(None, lines), "no reason was recorded")
 
 
-def _nothing(out_dir: Path, atlas: str, session: str | None, failed: dict[str, str]) -> DataError:
+def _of_other_kinds(networks: _BySubject, others: _Others) -> list[str]:
+    """Say of modalities whose networks somebody has of another kind only."""
+    notes = []
+    for (modality, kind), labels in sorted(others.items()):
+        only = [label for label in sorted(labels) if modality not in networks.get(label, {})]
+        if only:
+            names = ", ".join(f"sub-{label}" for label in only[:5])
+            notes.append(
+                f"{len(only)} participants ({names}{' ...' if len(only) > 5 else ''}) have no "
+                f"{modality} network of the kind asked for, but one of {kind}: ask for that kind, "
+                "or run the participant level with this one."
+            )
+    return notes
+
+
+def _nothing(
+    out_dir: Path,
+    atlas: str,
+    session: str | None,
+    failed: dict[str, str],
+    others: _Others,
+) -> DataError:
     """Return the error for a dataset without a single network to use."""
     which = f"atlas {atlas!r}" + (f" and session {session!r}" if session else "")
     problem = f"holds no network (sub-*/*/*_relmat.tsv) of {which}"
     if failed:
         label, reason = next(iter(failed.items()))
         problem += f"; {len(failed)} participants failed, sub-{label} since: {reason}"
+    if others:
+        kinds = sorted({kind for _, kind in others})
+        remedy = f"There are networks of {', '.join(kinds)}: ask for them with --connectome"
+        return DataError(out_dir, f"{problem} and kind", remedy)
     return DataError(out_dir, problem, f"{_RUN_FIRST}, or name the atlas and session it ran with")
 
 
-def _sessions(folder: Path, atlas: str) -> _BySubject:
-    """Return one participant's network files, by session ('' for none) and modality."""
+def _sessions(folder: Path, atlas: str, stats: Mapping[str, str], others: _Others) -> _BySubject:
+    """Return one participant's network files, by session ('' for none) and modality.
+
+    Whoever has one of another kind is added to ``others``, by modality and kind.
+    """
+    label = folder.name.removeprefix("sub-")
     sessions: _BySubject = {}
     for name, modality in MODALITIES.items():
         for pattern in (
@@ -121,8 +167,12 @@ def _sessions(folder: Path, atlas: str) -> _BySubject:
         ):
             for path in sorted(folder.glob(pattern)):
                 entities, _ = parse(path.stem)
-                kind = (entities.get("seg"), entities.get("stat"))
-                if kind == (atlas, _NETWORK[modality.kind]):
+                if entities.get("seg") != atlas:
+                    continue
+                stat = entities.get("stat", "")
+                if stat != stats[modality.kind]:
+                    others.setdefault((name, _NAMES.get(stat, stat)), set()).add(label)
+                else:
                     ours = sessions.setdefault(entities.get("ses", ""), {})
                     ours.setdefault(name, []).append(path)
     return dict(sorted(sessions.items()))

@@ -1,9 +1,10 @@
-"""Edges from regional time series: Pearson correlation."""
+"""Edges from regional time series: correlation of values (Pearson) or of ranks (Spearman)."""
 
 import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 CONSTANT_TOLERANCE = 1e-12
 """A series whose root-mean-square deviation is a smaller share of its level is constant."""
@@ -42,6 +43,71 @@ def pearson(timeseries: ArrayLike) -> NDArray[np.float64]:
            [ 1.,  0., nan],
            [nan, nan, nan]])
     """
+    return correlate_columns(check_timeseries(timeseries))
+
+
+def spearman(timeseries: ArrayLike) -> NDArray[np.float64]:
+    r"""Return the Spearman correlation between the time series of each pair of regions.
+
+    .. math:: \rho_{ij} = r(R(x_i), R(x_j))
+
+    with r Pearson's correlation and R the rank within the series; equal values share the mean of
+    their ranks. One volume with a spike counts no more than its rank.
+
+    Parameters
+    ----------
+    timeseries : (..., n_timepoints, n_regions) array
+        As in ``pearson``.
+
+    Returns
+    -------
+    (..., n_regions, n_regions) array
+        In [-1, 1], exactly symmetric, zero diagonal, NaN as in ``pearson``.
+
+    Raises
+    ------
+    ValueError
+        As in ``pearson``.
+
+    References
+    ----------
+    Spearman (1904), Am J Psychol 15:72-101.
+
+    Examples
+    --------
+    >>> spearman([[1.0, 1.0], [2.0, 8.0], [3.0, 27.0], [4.0, 64.0]])
+    array([[0., 1.],
+           [1., 0.]])
+    """
+    series = check_timeseries(timeseries)
+    varies = unit_columns(series)[1]
+    ranks = np.where(varies[..., None, :], stats.rankdata(series, axis=-2), np.nan)
+    return correlate_columns(ranks)
+
+
+def check_timeseries(timeseries: ArrayLike) -> NDArray[np.float64]:
+    """Return time series as float64, or say what is wrong with them.
+
+    Parameters
+    ----------
+    timeseries : (..., n_timepoints, n_regions) array
+        At least 3 time points and one region; NaN, but nothing infinite.
+
+    Returns
+    -------
+    (..., n_timepoints, n_regions) array
+        float64.
+
+    Raises
+    ------
+    ValueError
+        If a rule above does not hold.
+
+    Examples
+    --------
+    >>> check_timeseries([[1], [2], [4]]).dtype
+    dtype('float64')
+    """
     series = np.asarray(timeseries, dtype=np.float64)
     if series.ndim < 2 or series.shape[-2] < 3 or series.shape[-1] == 0:
         raise ValueError(
@@ -53,7 +119,7 @@ def pearson(timeseries: ArrayLike) -> NDArray[np.float64]:
             f"timeseries must not be infinite; got {int(np.isinf(series).sum())} infinite values. "
             "Set unmeasured regions to NaN."
         )
-    return correlate_columns(series)
+    return series
 
 
 def correlate_columns(
@@ -80,6 +146,38 @@ def correlate_columns(
     array([[ 0., -1.],
            [-1.,  0.]])
     """
+    normed, varies = unit_columns(columns, level)
+    product = np.swapaxes(normed, -1, -2) @ normed
+    correlation = np.clip((product + np.swapaxes(product, -1, -2)) / 2, -1.0, 1.0)
+    diagonal = np.arange(columns.shape[-1])
+    correlation[..., diagonal, diagonal] = 0.0
+    return np.where(varies[..., :, None] & varies[..., None, :], correlation, np.nan)
+
+
+def unit_columns(
+    columns: NDArray[np.float64], level: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return columns with the mean 0 and the norm 1, and which of them vary.
+
+    Parameters
+    ----------
+    columns : (..., n_samples, n_columns) array
+        NaN marks a column that was not measured.
+    level : (..., n_columns) array, optional
+        As in ``correlate_columns``.
+
+    Returns
+    -------
+    normed : (..., n_samples, n_columns) array
+        0 in columns that do not vary.
+    varies : (..., n_columns) array
+        False for those, and for columns that hold NaN.
+
+    Examples
+    --------
+    >>> unit_columns(np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]]))[1].tolist()
+    [True, False]
+    """
     level = np.abs(columns).max(axis=-2) if level is None else level
     unit = np.where(level > 0, level, 1.0)[..., None, :]
     scaled = columns / unit  # squares neither overflow nor vanish
@@ -87,12 +185,7 @@ def correlate_columns(
     norm = np.sqrt((centred**2).sum(axis=-2))
     varies = norm > CONSTANT_TOLERANCE * np.sqrt(columns.shape[-2])  # False for NaN
     norm = np.where(varies, norm, 1.0)
-    normed = np.where(varies[..., None, :], centred / norm[..., None, :], 0.0)
-    product = np.swapaxes(normed, -1, -2) @ normed
-    correlation = np.clip((product + np.swapaxes(product, -1, -2)) / 2, -1.0, 1.0)
-    diagonal = np.arange(columns.shape[-1])
-    correlation[..., diagonal, diagonal] = 0.0
-    return np.where(varies[..., :, None] & varies[..., None, :], correlation, np.nan)
+    return np.where(varies[..., None, :], centred / norm[..., None, :], 0.0), varies
 
 
 def fisher_z(correlation: ArrayLike) -> NDArray[np.float64]:

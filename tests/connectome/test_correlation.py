@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from brainnet.connectome.correlation import fisher_z, pearson
+from brainnet.connectome.correlation import fisher_z, pearson, spearman
 
 
 @pytest.fixture
@@ -113,3 +113,34 @@ def test_fisher_z_of_identical_regions_is_finite_and_warns():
 def test_fisher_z_refuses_what_is_no_correlation():
     with pytest.raises(ValueError, match=r"\[-1, 1\]; got 1.5"):
         fisher_z([0.1, 1.5])
+
+
+def test_spearman_agrees_with_scipy_also_where_values_are_equal(timeseries):
+    series = np.column_stack([timeseries, timeseries.round(), np.sign(timeseries[:, 0])])
+    expected = scipy.stats.spearmanr(series).statistic
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(spearman(series), expected, atol=1e-13)
+    batch = np.stack([series, series[::-1] ** 3])
+    np.testing.assert_allclose(spearman(batch), [expected, spearman(series**3)], atol=1e-13)
+
+
+def test_spearman_sees_order_alone(timeseries):
+    spiked = timeseries.copy()
+    spiked[np.argmax(spiked[:, 0]), 0] = 1e9
+    np.testing.assert_array_equal(spearman(spiked), spearman(timeseries))
+    assert np.abs(pearson(spiked) - pearson(timeseries)).max() > 0.1
+
+
+def test_spearman_of_what_is_unmeasured_or_constant_is_nan(timeseries):
+    whole = spearman(timeseries)
+    timeseries[7, 0] = np.nan
+    timeseries[:, 2] = 1234.567
+    timeseries[::2, 2] += np.spacing(1234.567)  # rounding is no variation
+    found = spearman(timeseries)
+    absent = np.zeros((6, 6), dtype=bool)
+    absent[[0, 2]] = absent[:, [0, 2]] = True
+    assert np.array_equal(np.isnan(found), absent)
+    np.testing.assert_allclose(found[~absent], whole[~absent], atol=1e-14)
+    timeseries[0, 1] = np.inf
+    with pytest.raises(ValueError, match="infinite"):
+        spearman(timeseries)

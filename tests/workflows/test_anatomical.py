@@ -13,7 +13,7 @@ from nibabel.nifti1 import Nifti1Image
 from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.bids import Scan
-from brainnet.workflows import anatomical
+from brainnet.workflows import anatomical, networks
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.step import StepResult, run_step
 
@@ -105,15 +105,19 @@ def test_a_region_that_the_field_of_view_cuts_is_nan_everywhere(tmp_path: Path) 
     assert (table["value"][seen] > 0).all()
     assert any("Left-Cerebellum-Cortex" in text for text in volumes.warnings)
     inputs = {key: made[key] for key in ("modulated", "mask", "to_mni")}
-    network = _run(
-        anatomical.morphological_network, inputs, tmp_path, "network", "coverage",
-        smoothing_fwhm=2.0,
+    sampled = run_step(
+        "regional grey matter", anatomical.sample_grey_matter, inputs=inputs,
+        outputs={"samples": tmp_path / "s.tsv.gz", "coverage": tmp_path / "c.tsv"},
+        parameters={"atlas": ATLAS, "smoothing_fwhm": 2.0},
     )  # fmt: skip
-    coverage = io.load_table(network.outputs["coverage"])["coverage"]
+    coverage = io.load_table(sampled.outputs["coverage"])["coverage"]
     np.testing.assert_allclose(coverage, expected, atol=0.12)
-    weights = io.load_matrix(network.outputs["network"]).to_numpy()
-    assert np.isnan(weights[cut]).all()
-    assert np.isfinite(weights[np.ix_(seen, seen)]).all()
+    for kind in ("js", "kl"):
+        samples = {"samples": sampled.outputs["samples"]}
+        network = _run(networks.similarity_network, samples, tmp_path, "network", kind=kind)
+        weights = io.load_matrix(network.outputs["network"]).to_numpy()
+        assert np.isnan(weights[cut]).all()
+        assert np.isfinite(weights[np.ix_(seen, seen)]).all()
 
 
 def test_a_brain_mask_that_lacks_a_region_is_told(tmp_path: Path) -> None:
@@ -203,5 +207,5 @@ def test_the_reference_region_does_not_depend_on_the_atlas(tmp_path: Path) -> No
 
 def test_steps_record_the_field_that_their_coverage_rests_on(tmp_path: Path) -> None:
     given = _given(tmp_path, Settings())
-    for name in ("regional volumes", "morphological network"):
+    for name in ("regional volumes", "regional grey matter"):
         assert {"to_mni", "mask"} <= set(given[name]["inputs"])

@@ -60,7 +60,7 @@ def test_every_result_has_a_sidecar(demo_dir: Path) -> None:
         stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
         record = json.loads((path.parent / f"{stem}.json").read_text())["Brainnet"]
         assert record["Step"]
-        assert set(record) >= {"Inputs", "Parameters", "Versions", "Seed", "Duration", "Warnings"}
+        assert set(record) >= {"Inputs", "Parameters", "Code", "Versions", "Seed", "Warnings"}
 
 
 def test_pages_say_that_data_are_simulated(demo_dir: Path) -> None:
@@ -89,26 +89,14 @@ def test_cohort_holds_every_modality(demo_dir: Path) -> None:
     assert set(dataset["stage"].values) == set(demo.STAGES)
 
 
-def test_a_second_run_computes_nothing(demo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step finds its record; a step that ran would call this and fail."""
-    from brainnet.workflows import anatomical, functional, networks, page, pet
-
-    def refuse(*_args: object, **_parameters: object) -> None:
-        raise AssertionError("a step ran again")
-
-    for module, names in {
-        anatomical: ("find_brain", "correct_bias", "segment", "normalise", "carry_atlas"),
-        functional: ("estimate_motion", "resample_once", "extract_timeseries"),
-        pet: ("average_frames", "compute_suvr", "metabolic_network"),
-        networks: ("measure",),
-        page: ("write",),
-    }.items():
-        for name in names:
-            monkeypatch.setattr(module, name, refuse)
+def test_a_second_run_computes_nothing(demo_dir: Path) -> None:
+    """Every step finds its record."""
     outcomes = participant.run(
         demo_dir / "bids", demo_dir / "derivatives", participant_label=["01"], settings=SETTINGS
     )
     assert outcomes[0].failures == []
+    assert len(outcomes[0].steps) > 20
+    assert [step.step for step in outcomes[0].steps if not step.skipped] == []
 
 
 def _copy(demo_dir: Path, folder: Path) -> tuple[Path, Path]:
@@ -183,13 +171,5 @@ def test_same_input_same_seed_same_bytes(demo_dir: Path, tmp_path: Path) -> None
     paths = [path for path in [*paths, Path("sub-01.html")] if (first / path).is_file()]
     assert len(paths) > 60
     for path in paths:
-        if path.suffix == ".json":
-            assert _timeless(first / path) == _timeless(second / path), path
-        elif not path.name.startswith("."):
+        if not path.name.startswith("."):
             assert (first / path).read_bytes() == (second / path).read_bytes(), path
-
-
-def _timeless(path: Path) -> dict:
-    content = json.loads(path.read_text())
-    content["Brainnet"].pop("Duration")
-    return content

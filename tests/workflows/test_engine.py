@@ -1,17 +1,22 @@
 """One participant's end, however bad, is not another's."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from brainnet import io
-from brainnet.workflows.engine import Attempts, Outcome, run_all
+from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
 from brainnet.workflows.resources import Resources
+from tests.reliability import toy
 
 
-def work(label: str, deed: str, new_steps: object) -> Outcome:
+def work(label: str, deed: str, new_steps: NewSteps) -> Outcome:
     """Do what the label is told: go well, raise, or die."""
     if deed == "raise":
         raise ZeroDivisionError("by zero")
@@ -19,7 +24,14 @@ def work(label: str, deed: str, new_steps: object) -> Outcome:
         raise io.DataError(Path(f"sub-{label}_T1w.nii.gz"), "is broken", "Copy it again.")
     if deed == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if deed == "interrupt":
+        raise KeyboardInterrupt
     return Outcome(label, pages=[Path(f"sub-{label}.html")])
+
+
+def manifest(log_dir: Path) -> list[dict[str, object]]:
+    (path,) = log_dir.glob("run-*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_failures_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -44,6 +56,7 @@ def test_a_killed_worker_fails_its_own_participant_only(tmp_path: Path) -> None:
     assert [outcome.label for outcome in outcomes] == ["01", "02", "03", "04"]
     assert [len(outcome.failures) for outcome in outcomes] == [1, 0, 1, 0]
     assert "killed" in outcomes[0].failures[0]
+    assert not list(Path(tempfile.gettempdir()).glob(f"brainnet-*/{tmp_path.name}"))
 
 
 def test_the_last_failure_is_marked_until_it_is_mended(tmp_path: Path) -> None:
@@ -65,3 +78,66 @@ def test_failures_do_not_say_where_the_dataset_lies(tmp_path: Path) -> None:
 def test_a_negative_number_of_workers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--nprocs.*-1"):
         Resources(n_procs=-1)
+
+
+def test_the_manifest_says_what_was_asked_and_what_became_of_each(tmp_path: Path) -> None:
+    jobs = {"01": (tmp_path / "out",), "02": (tmp_path / "out",)}
+    run_all(toy.process, jobs, tmp_path / "logs", asked={"bids_dir": tmp_path})
+    first, *participants, last = manifest(tmp_path / "logs")
+    assert first["bids_dir"] == str(tmp_path)
+    assert [each["participant"] for each in participants] == ["01", "02"]
+    for each in participants:
+        assert each["status"] == "done"
+        assert [step["step"] for step in each["steps"]] == list(toy.STEPS)  # type: ignore[index]
+        for step in each["steps"]:  # type: ignore[attr-defined]
+            assert step["seconds"] >= toy.STEPS[step["step"]][1]
+            assert not step["skipped"]
+    assert (last["done"], last["failed"]) == (2, 0)
+    assert "stopped" not in last
+
+
+def test_an_interrupted_run_says_so_and_keeps_what_ended(tmp_path: Path) -> None:
+    jobs = {"01": ("well",), "02": ("interrupt",), "03": ("well",)}
+    with pytest.raises(KeyboardInterrupt):
+        run_all(work, jobs, tmp_path / "logs")
+    _, first, last = manifest(tmp_path / "logs")
+    assert first["participant"] == "01"
+    assert (last["stopped"], last["done"]) == ("KeyboardInterrupt", 1)
+
+
+@pytest.mark.parametrize("n_procs", [0, 1])
+@pytest.mark.filterwarnings("default")
+def test_nobody_is_started_after_the_first_crash(tmp_path: Path, n_procs: int) -> None:
+    jobs = {"01": ("well",), "02": ("raise",), "03": ("well",), "04": ("well",)}
+    resources = Resources(n_procs=n_procs, stop_on_first_crash=True)
+    outcomes = run_all(work, jobs, tmp_path / "logs", resources=resources)
+    assert [outcome.label for outcome in outcomes] == list(jobs)
+    assert outcomes[0].failures == []
+    assert "by zero" in outcomes[1].failures[0]
+    assert "--stop-on-first-crash" in outcomes[3].failures[0]
+
+
+PICKLED = """
+import sys
+from pathlib import Path
+from brainnet.workflows.engine import run_all
+from brainnet.workflows.resources import Resources
+from tests.workflows.test_engine import work
+outcomes = run_all(work, {"01": ("well",)}, Path(sys.argv[1]), resources=Resources(n_procs=1))
+print(outcomes[0].pages, end="")
+"""
+
+
+def test_a_run_needs_no_port_that_another_has(tmp_path: Path) -> None:
+    """Several runs on one machine are common: none warns, none opens itself to the network."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                   "PYTHONWARNINGS": "default::UserWarning"}  # fmt: skip
+    runs = [
+        subprocess.Popen([sys.executable, "-c", PICKLED, tmp_path / str(number)], text=True,
+                         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for number in range(2)
+    ]  # fmt: skip
+    for run in runs:
+        printed, complaints = run.communicate(timeout=120)
+        assert "sub-01.html" in printed
+        assert "Port" not in complaints

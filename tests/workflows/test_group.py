@@ -1,6 +1,7 @@
 """The group level on made-up derivatives: who is in, who is out and why, and what is simulated."""
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from brainnet import cohort, io
 from brainnet.bids import derivative_path
 from brainnet.models.graph import estimator
 from brainnet.workflows import group
+from brainnet.workflows.settings import Settings
+from brainnet.workflows.steps import Steps
 
 ATLAS = "DesikanKilliany"
 LABELS = [f"{number:02d}" for number in range(1, 13)]
@@ -182,11 +185,54 @@ def test_a_change_of_any_file_gathers_again(
     assert len(gathered) == 6
 
 
-def test_a_second_run_computes_nothing(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def all_steps(monkeypatch: pytest.MonkeyPatch) -> list[Steps]:
+    """Keep the steps of every run of the group level."""
+    kept: list[Steps] = []
+
+    def new(notify: Callable[[str], None]) -> Steps:
+        kept.append(Steps(notify))
+        return kept[-1]
+
+    monkeypatch.setattr(group, "Steps", new)
+    return kept
+
+
+def test_a_second_run_computes_nothing(out: Path, all_steps: list[Steps]) -> None:
     first = run(out, people(out))
-    for module, step in ((group, "gather"), (group, "evaluate"), (group.group_page, "write")):
-        monkeypatch.setattr(module, step, None)
     assert run(out, people(out)) == first
+    before, after = all_steps
+    assert [each.skipped for each in before.results.values()] == [False] * 3
+    assert [each.skipped for each in after.results.values()] == [True] * 3
+
+
+def test_atlases_and_kinds_do_not_overwrite_one_another(out: Path, all_steps: list[Steps]) -> None:
+    """Networks of Kullback-Leibler similarity beside the others: chosen, told apart, both kept."""
+    for label in LABELS:
+        for datatype in ("anat", "pet"):
+            usual = name(out, label, datatype, "relmat", stat="jssimilarity")
+            weights = io.load_matrix(usual)
+            other = name(out, label, datatype, "relmat", stat="klsimilarity")
+            io.save_matrix(weights.to_numpy() ** 2, list(weights), other)
+    first = run(out, people(out))
+    kl = Settings(connectome=["kl"])
+    second = run(out, people(out), settings=kl)
+    assert (out / "group.html").read_text() == first
+    assert (out / "group_desc-kl.html").read_text() == second
+    usual, other = (cohort.load(out / f"cohort{each}.nc") for each in ("", "_desc-kl"))
+    assert (usual.attrs["kinds"], other.attrs["kinds"]) == ("pearson, js", "pearson, kl")
+    np.testing.assert_allclose(other["edges"], usual["edges"] ** 2, atol=1e-12)
+    assert "pearson, kl" in second
+    run(out, people(out))
+    run(out, people(out), settings=kl)
+    assert all(each.skipped for steps in all_steps[2:] for each in steps.results.values())
+
+
+def test_a_kind_that_nobody_has_names_those_there_are(out: Path) -> None:
+    with pytest.raises(io.DataError, match=r"and kind.*networks of js.*--connectome"):
+        run(out, people(out), settings=Settings(connectome=["kl"]))
+    with pytest.raises(ValueError, match="tangent: it needs a reference of a group"):
+        run(out, people(out), settings=Settings(connectome=["tangent"]))
 
 
 def test_group_before_participant_says_so_and_writes_nothing(out: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from brainnet import io
 from brainnet.bids import Scan
-from brainnet.workflows import pet
+from brainnet.workflows import networks, pet
 from brainnet.workflows.settings import Settings
 from brainnet.workflows.step import StepResult, run_step, sidecar_path
 from brainnet.workflows.transforms import save_matrices
@@ -122,17 +122,26 @@ def test_voxels_that_are_not_finite_are_not_measured(tmp_path: Path, n_frames: i
     np.testing.assert_allclose(suvr[2, 2, 14], 2, rtol=0.02)  # zeros in the mean would give 2.6
 
 
-def _metabolic(folder: Path, suvr: StepResult, **parameters: Any) -> StepResult:
+def _metabolic(folder: Path, suvr: StepResult, *, simulated: bool) -> dict[str, Path]:
     labels = np.zeros(SHAPE, np.int32)
     labels[REFERENCE], labels[4:16, 4:16, 12:16] = 8, 47
-    outputs = {"values": "v.tsv", "samples": "s.tsv.gz", "network": "n.tsv", "coverage": "c.tsv"}
-    return run_step(
-        "metabolic network",
-        pet.metabolic_network,
+    outputs = {"values": "v.tsv", "samples": "s.tsv.gz", "coverage": "c.tsv"}
+    parameters = {"atlas": "DesikanKilliany", "simulated": simulated}
+    regional = run_step(
+        "regional uptake",
+        pet.regional_uptake,
         inputs=suvr.outputs | {"dseg": _save(labels, folder / "dseg.nii.gz")},
         outputs={key: folder / name for key, name in outputs.items()},
-        parameters={"atlas": "DesikanKilliany"} | parameters,
+        parameters=parameters,
     )
+    network = run_step(
+        "metabolic network",
+        networks.similarity_network,
+        inputs={"samples": regional.outputs["samples"]},
+        outputs={"network": folder / "n.tsv"},
+        parameters=parameters | {"kind": "js"},
+    )
+    return regional.outputs | network.outputs
 
 
 @pytest.mark.parametrize("simulated", [True, False])
@@ -140,14 +149,17 @@ def test_every_output_of_a_simulated_scan_says_so(tmp_path: Path, simulated: boo
     data = _uptake()[0] * np.random.default_rng(0).uniform(0.9, 1.1, SHAPE).astype(np.float32)
     suvr = _suvr(tmp_path, data, simulated=simulated)
     regional = _metabolic(tmp_path, suvr, simulated=simulated)
-    made = [*suvr.outputs.values(), *regional.outputs.values(), tmp_path / "sub-1_petref.nii.gz"]
+    made = [*suvr.outputs.values(), *regional.values(), tmp_path / "sub-1_petref.nii.gz"]
     assert len(made) == 7
     for path in made:
         assert io.load_json(sidecar_path(path)).get("Simulated", False) is simulated
-    values = io.load_table(regional.outputs["values"]).set_index("name")["value"]
+    values = io.load_table(regional["values"]).set_index("name")["value"]
     assert values["Left-Cerebellum-Cortex"] == pytest.approx(1, abs=0.01)
     assert values["Right-Cerebellum-Cortex"] == pytest.approx(2, abs=0.03)
     assert values.notna().sum() == 2
+    edges = io.load_matrix(regional["network"])
+    assert edges.notna().to_numpy().sum() == 4
+    assert 0 <= edges.loc["Left-Cerebellum-Cortex", "Right-Cerebellum-Cortex"] < 0.1
 
 
 class _Recorder:
@@ -171,7 +183,7 @@ def test_the_pipeline_tells_its_steps_what_is_simulated(
     anatomy = {key: tmp_path / key for key in ("mask", "reference", "dseg", "t1w")}
     steps = _Recorder()
     pet.run(scan, anatomy, tmp_path, Settings(), steps)  # type: ignore[arg-type]
-    for name in ("static PET", "SUVR", "metabolic network"):
+    for name in ("static PET", "SUVR", "regional uptake", "metabolic network"):
         assert steps.parameters[name]["simulated"] is expected
     assert steps.inputs["SUVR"]["scan"] == path
 
