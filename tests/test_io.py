@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -571,3 +572,72 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     )
     with pytest.raises(DataError, match="does not exist"):
         io.sha256(tmp_path / "b")
+
+
+# ---------------------------------------------------------------- the memory that reading takes
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize(
+    ("stored", "slope"),
+    [("u1", 1), ("i2", 1), ("i2", 0.5), ("f4", 1), ("f4", 2), ("f8", 1), ("i8", 1), (">f4", 1)],
+)
+def test_peak_memory_is_as_stated(tmp_path, name, stored, slope):
+    data = RNG.integers(0, 99, (64, 64, 32, 8)).astype(stored)
+    header = nib.Nifti1Header(endianness="big" if stored[0] == ">" else "little")
+    header.set_data_dtype(data.dtype)
+    header.set_data_shape(data.shape)
+    header.set_qform(AFFINE, 1)
+    header.set_sform(AFFINE, 1)
+    header["vox_offset"], header["magic"], header["scl_slope"] = 352, b"n+1", slope
+    header["scl_inter"] = 0
+    raw = header.binaryblock + bytes(4) + data.tobytes("F")
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(raw, 1) if name.endswith(".gz") else raw)
+    io.load_img(path)
+    tracemalloc.start()
+    try:
+        img = np.asarray(io.load_img(path).dataobj)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(img, data * slope)
+    file = path.stat().st_size if name.endswith(".gz") else 0
+    same = stored in ("u1", "i2", "f4") and slope == 1  # the unpacked bytes are the image
+    bound = file + len(raw) * 9 / 8 + data.size + (0 if same else img.nbytes)
+    assert peak < bound + (1 << 22)
+    assert img.flags.writeable
+
+
+def test_whole_numbers_that_float32_would_round_are_refused(tmp_path):
+    labels = np.full((4, 5, 6), 614454277.0)
+    labels[0] = 614454278
+    refused(put(tmp_path, nifti(labels)), "float32 would have to round", "int32")
+    refused(put(tmp_path, patched(nifti(labels.astype("i4")), SLOPE, "f", 2)), "float32")
+    assert io.load_img(put(tmp_path, nifti(labels.astype("i4")))).get_data_dtype() == np.int32
+    io.load_img(put(tmp_path, nifti(np.linspace(0, 1e9, 60).reshape(3, 4, 5))))  # measured
+    io.load_img(put(tmp_path, nifti((labels - 614454270) * 2.0**25)))  # exact in float32
+
+
+def test_values_that_float32_hardly_tells_apart_are_pointed_out(tmp_path):
+    data = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    with pytest.warns(DataWarning, match="hardly tells apart"):
+        io.load_img(put(tmp_path, patched(nifti(data), SLOPE, "ff", 10.0, 1e9)))
+    io.load_img(put(tmp_path, patched(nifti(data), SLOPE, "ff", 10.0, 1e5)))
+
+
+def test_a_sform_alone_whose_pixdim_differs_is_pointed_out(tmp_path):
+    with pytest.warns(
+        DataWarning, match="of the sform is 2 x 2.5 x 3 mm, that of pixdim 2 x 2.6 x"
+    ):
+        img = io.load_img(put(tmp_path, patched(nifti(qform=0), PIXDIM + 8, "f", 2.6)))
+    np.testing.assert_allclose(img.affine, AFFINE, atol=1e-5)
+    io.load_img(put(tmp_path, patched(nifti(qform=0), PIXDIM + 8, "f", 2.51)))
+
+
+def test_a_time_step_that_is_none_is_saved_as_unknown(tmp_path):
+    for number in (np.nan, -1.0, 1e30):
+        img = nib.Nifti1Image(np.stack([VALUES, VALUES + 1], axis=-1), AFFINE)
+        img.header["pixdim"][4] = number
+        again = io.load_img(io.save_img(img, tmp_path / "a.nii"))
+        assert again.header.get_zooms()[3] == 0

@@ -5,23 +5,32 @@ read and judged one by one, because the readers in use disagree on damaged files
 missing with zeros, some ignore units, some take a missing affine for the identity.
 """
 
-import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Header, Nifti1Image
 from nibabel.nifti2 import Nifti2Header
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from brainnet.io.files import COPY_AGAIN, DataError, gunzip, warn
+from brainnet.io.files import COPY_AGAIN, DataError, gunzip, too_large, warn
+from brainnet.io.grid import affine_of
 
-VOXEL_SIZE_RANGE = (0.1, 20.0)  # mm; a mouse in vivo to a thick clinical slice
+#: The most that an image may hold, as stored and as returned: the largest series in use (7 T, 900
+#: volumes) takes 6 GiB in float32, a brain at 0.1 mm takes 15.
+MAX_IMAGE_BYTES = 1 << 34
+#: Beyond `MAX_FREE_BYTES`, the most bytes that one byte of gzip may unpack to. Scanner noise gives
+#: 1 to 5, a sparse label map 100; what gives more is a bomb, or small enough to be harmless.
+MAX_RATIO = 200
+MAX_FREE_BYTES = 1 << 30
 MIN_FINITE_SHARE = 0.01
-SHEAR_TOLERANCE = 1e-3  # cosine of the angle between two voxel axes: 0.25 mm over a head
-FORM_TOLERANCE = 0.1  # voxels between sform and qform at the farthest corner: not worth a word
-FORM_LIMIT = 1.0  # voxels: beyond this, two readers place the head differently
+MAX_T_R = 86_400.0  # s; a day between two volumes is no series
+MIN_LEVELS = 256  # steps of float32 between the smallest and the largest voxel
+_DEFLATE_RATIO = 1032  # what deflate can reach: 258 bytes in two bits
+_HEAD = 544  # bytes up to the end of the longest header and its extension flag
+_MAX_DIM = 32767  # of one axis in NIfTI-1, in which every image is stored
+_WHOLE = 2.0**53  # beyond, every float64 is a whole number
+_EXACT = 2.0**24  # whole numbers up to here are exact in float32
 
 _DTYPES = {
     2: np.uint8,
@@ -49,27 +58,32 @@ _KINDS: dict[int, tuple[Any, slice, bytes]] = {  # by header size: class, place 
     348: (Nifti1Header, slice(344, 348), b"n+1\0"),
     540: (Nifti2Header, slice(4, 12), b"n+2\0\r\n\x1a\n"),
 }
-_LENGTH_UNITS = {0: (1.0, "mm"), 1: (1000.0, "metres"), 2: (1.0, "mm"), 3: (0.001, "microns")}
 _TIME_UNITS = {0: 1.0, 8: 1.0, 16: 1e-3, 24: 1e-6}
 _VECTOR_INTENTS = (1006, 1007)  # NIFTI_INTENT_DISPVECT, NIFTI_INTENT_VECTOR
 
 
-def decode(raw: bytes, path: Path) -> Nifti1Image:
-    """Return the image in the bytes of a ``.nii`` or ``.nii.gz`` file, every part checked."""
+def decode(raw: bytearray, path: Path) -> Nifti1Image:
+    """Return the image in the bytes of a ``.nii`` or ``.nii.gz`` file, every part checked.
+
+    An unscaled image keeps `raw`, or what it unpacks to, as the memory of its array.
+    """
     packed = path.name.endswith(".gz")
-    head = _head(raw, path) if packed else raw[:544]
-    header = _header(head, path)
+    header = _header(_head(raw, path) if packed else raw[:_HEAD], path)
     dtype, shape, offset = _layout(header, path)
-    n_bytes = offset + dtype.itemsize * int(np.prod([int(n) for n in shape], dtype=object))
-    content = gunzip(raw, path, limit=n_bytes) if packed else raw
-    if len(content) != n_bytes:
-        more = packed and len(content) > n_bytes
-        _wrong_size(path, n_bytes, f"more than {n_bytes}" if more else str(len(content)))
-    affine, code = _affine(header, path, shape)
-    stored = np.ndarray(shape, dtype, buffer=content, offset=offset, order="F")
+    n_voxels = int(np.prod([int(n) for n in shape], dtype=object))
+    n_bytes = offset + dtype.itemsize * n_voxels
+    _check_size(path, n_bytes, len(raw), packed=packed)
+    if 4 * n_voxels > MAX_IMAGE_BYTES:
+        raise too_large(path, f"the image has {4 * n_voxels} bytes in float32", MAX_IMAGE_BYTES)
+    if packed:
+        raw = gunzip(raw, path, limit=n_bytes)
+    if len(raw) != n_bytes:
+        _wrong_size(path, n_bytes, f"more than {n_bytes}" if len(raw) > n_bytes else str(len(raw)))
+    affine, code = affine_of(header, path, shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    stored = np.ndarray(shape, dtype, buffer=raw, offset=offset, order="F")
     data = _scaled(stored, header, path)
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
     intent = int(header["intent_code"])
     check_values(data, path, intent=intent)
     return build(data, affine, code=code, t_r=_t_r(header, path), intent=intent)
@@ -97,33 +111,15 @@ def storable(data: NDArray[Any], path: Path) -> NDArray[Any]:
     if data.dtype.kind not in "biuf" or not 3 <= data.ndim <= 7 or data.size == 0:
         what = f"an array of type {data.dtype} and shape {data.shape} is not an image"
         raise DataError(path, what, "Store real numbers of 3 to 7 dimensions, none of length 0")
+    if max(data.shape) > _MAX_DIM or 4 * data.size > MAX_IMAGE_BYTES:
+        what = f"an array of shape {data.shape} is too large for an image"
+        remedy = f"At most {_MAX_DIM} voxels along an axis and {MAX_IMAGE_BYTES} bytes in all"
+        raise DataError(path, what, remedy)
     if data.dtype.kind == "b":
         return data.astype(np.uint8)
     if data.dtype.kind in "iu":
         return _native_integers(data, path)
-    with np.errstate(over="ignore"):  # infinite then, and counted by check_values
-        return data.astype(np.float32)
-
-
-def check_grid(affine: NDArray[np.float64], path: Path) -> None:
-    """Raise unless the affine is finite, invertible, orthogonal and of a plausible voxel size."""
-    if not np.isfinite(affine).all():
-        raise DataError(path, "the affine has entries that are not finite", COPY_AGAIN)
-    if not np.allclose(affine[3], (0, 0, 0, 1)):
-        raise DataError(path, f"the last row of the affine is {affine[3].tolist()}", COPY_AGAIN)
-    sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    low, high = VOXEL_SIZE_RANGE
-    if (sizes < low).any() or (sizes > high).any():
-        shown = " x ".join(f"{size:.6g}" for size in sizes)
-        what = f"the voxel size is {shown} mm, outside {low} to {high} mm"
-        raise DataError(path, what, "Correct the affine and the spatial unit in the header")
-    axes = affine[:3, :3] / sizes
-    cosine = np.abs(axes.T @ axes - np.eye(3)).max()
-    if abs(np.linalg.det(axes)) < 1e-6:
-        raise DataError(path, "the affine cannot be inverted", COPY_AGAIN)
-    if cosine > SHEAR_TOLERANCE:
-        what = f"the voxel axes are not at right angles (off by {np.degrees(cosine):.2f} degrees)"
-        raise DataError(path, what, "Resample the image to a grid without shear, then run again")
+    return _as_float32(data, path)
 
 
 def check_values(data: NDArray[Any], path: Path, *, intent: int = 0) -> None:
@@ -147,6 +143,10 @@ def check_values(data: NDArray[Any], path: Path, *, intent: int = 0) -> None:
     low, high = _extent(data)
     if low == high and not (data.dtype == np.uint8 and low == 1):
         raise DataError(path, f"every voxel is {low:g}", "Recompute or export the image again")
+    step = float(np.spacing(np.float32(max(abs(low), abs(high)))))
+    if data.dtype.kind == "f" and high - low < MIN_LEVELS * step and high > low:
+        what = f"the voxels lie between {low:.9g} and {high:.9g}, which float32 hardly tells apart"
+        warn(path, what, "Contrast may be lost; check scl_inter, or subtract the common part")
     if data.ndim == 4:
         flat = [t for t in range(data.shape[-1]) if np.ptp(_finite_extent(data[..., t])) == 0]
         if flat:
@@ -160,8 +160,9 @@ def _extent(data: NDArray[Any]) -> tuple[float, float]:
         return float(data.min()), float(data.max())
     low, high = data.min(), data.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        finite = data[np.isfinite(data)]
-        low, high = finite.min(), finite.max()
+        finite = np.isfinite(data)
+        low = data.min(where=finite, initial=np.inf)
+        high = data.max(where=finite, initial=-np.inf)
     return float(low), float(high)
 
 
@@ -172,18 +173,15 @@ def _finite_extent(volume: NDArray[Any]) -> tuple[float, float]:
     return _extent(volume)
 
 
-def _head(raw: bytes, path: Path) -> bytes:
+def _head(raw: bytearray, path: Path) -> bytearray:
     """Return the first bytes of a gzip stream."""
     if raw[:2] != b"\x1f\x8b":
         what = "the name ends in .gz but the content is not gzip"
         raise DataError(path, what, "Rename the file to .nii, or compress it with gzip")
-    try:
-        return zlib.decompressobj(wbits=31).decompress(raw[: 1 << 16], 544)
-    except zlib.error as error:
-        raise DataError(path, "the gzip stream is damaged at its start", COPY_AGAIN) from error
+    return gunzip(raw, path, limit=_HEAD - 1)
 
 
-def _header(head: bytes, path: Path) -> Any:
+def _header(head: bytearray, path: Path) -> Any:
     """Return the header, NIfTI-1 or NIfTI-2, in the byte order of the file."""
     first = head[:4].ljust(4, b"\0")
     for order in _ORDERS:
@@ -192,9 +190,15 @@ def _header(head: bytes, path: Path) -> Any:
             continue
         kind, where, magic = _KINDS[size]
         if head[where] != magic:
-            what = f"the header's magic is {head[where]!r}, not {magic!r} (NIfTI in one file)"
+            what = (
+                f"the header's magic is {bytes(head[where])!r}, not {magic!r} (NIfTI in one file)"
+            )
             raise DataError(path, what, "Convert the image to a single .nii.gz file")
-        return kind(head[:size], endianness=order, check=False)
+        return kind(bytes(head[:size]), endianness=order, check=False)
+    if first[:2] == b"\x1f\x8b":
+        packed = "packed twice" if path.name.endswith(".gz") else "packed by gzip"
+        remedy = "Unpack it once" if packed == "packed twice" else "Rename it to .nii.gz"
+        raise DataError(path, f"the content is {packed}", remedy)
     what = "the file is cut inside its header" if len(head) < 348 else "this is not a NIfTI file"
     raise DataError(path, what, "Convert the image to .nii.gz, for example with dcm2niix")
 
@@ -212,7 +216,7 @@ def _layout(header: Any, path: Path) -> tuple[np.dtype[Any], tuple[int, ...], in
         raise DataError(path, f"the header is damaged: {what}", COPY_AGAIN)
     n_axes = int(header["dim"][0])
     shape = tuple(int(n) for n in header["dim"][1 : n_axes + 1]) if 1 <= n_axes <= 7 else ()
-    if not shape or min(shape) < 1 or max(shape) > 32767:
+    if not shape or min(shape) < 1 or max(shape) > _MAX_DIM:
         what = f"the header is damaged: dim is {header['dim'].tolist()}"
         raise DataError(path, what, COPY_AGAIN)
     if n_axes < 3:
@@ -225,7 +229,21 @@ def _layout(header: Any, path: Path) -> tuple[np.dtype[Any], tuple[int, ...], in
     return dtype, shape, int(offset)
 
 
-def _wrong_size(path: Path, expected: int, found: str) -> None:
+def _check_size(path: Path, n_bytes: int, n_file: int, *, packed: bool) -> None:
+    """Raise where the file cannot hold what its header declares, before anything is unpacked."""
+    if not packed and n_bytes != n_file:
+        _wrong_size(path, n_bytes, str(n_file))
+    if packed and n_bytes > _DEFLATE_RATIO * n_file:
+        _wrong_size(path, n_bytes, f"{n_file} of gzip, which cannot unpack to that")
+    if n_bytes > MAX_IMAGE_BYTES:
+        raise too_large(path, f"the header declares {n_bytes} bytes", MAX_IMAGE_BYTES)
+    if packed and n_bytes > max(MAX_RATIO * n_file, MAX_FREE_BYTES):
+        what = f"the header declares {n_bytes} bytes, over {MAX_RATIO} times the {n_file} of gzip"
+        remedy = "If the image is meant to be nearly empty, unpack it to .nii"
+        raise DataError(path, what, remedy)
+
+
+def _wrong_size(path: Path, expected: int, found: str) -> NoReturn:
     """Raise for a file whose size is not what its header says."""
     what = f"the header declares {expected} bytes but the file holds {found}"
     raise DataError(path, f"{what}: cut, padded or damaged", COPY_AGAIN)
@@ -241,20 +259,44 @@ def _scaled(stored: NDArray[Any], header: Any, path: Path) -> NDArray[Any]:
         raise DataError(path, what, COPY_AGAIN)
     if stored.dtype.kind in "iu" and (slope, inter) == (1.0, 0.0):
         return _native_integers(stored, path)
+    return _as_float32(stored, path, slope=slope, inter=inter)
+
+
+def _as_float32(
+    stored: NDArray[Any], path: Path, *, slope: float = 1.0, inter: float = 0.0
+) -> NDArray[np.float32]:
+    """Return an array, scaled, as float32; refuse whole numbers (labels) that would be rounded."""
+    plain = (slope, inter) == (1.0, 0.0)
+    if plain and stored.dtype == np.float32:
+        return np.require(stored, np.float32, ["F", "A"])
     out = np.empty(stored.shape, np.float32, order="F")
+    whole, rounded, wide = True, False, stored.dtype.itemsize > 2
     with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is infinite: counted later
         for index in range(stored.shape[-1]):
             slab = stored[..., index]
-            if (slope, inter) != (1.0, 0.0):
+            if not plain:
                 slab = slab.astype(np.float64) * slope + inter
             out[..., index] = slab
+            if wide and whole:
+                whole, changed = _compare_whole(slab, out[..., index])
+                rounded = rounded or changed
+    if whole and rounded:
+        what = f"whole numbers beyond {_EXACT:.0f} that float32 would have to round"
+        raise DataError(path, what, "Store labels as int32; divide measurements by a constant")
     return out
+
+
+def _compare_whole(wide: NDArray[Any], single: NDArray[np.float32]) -> tuple[bool, bool]:
+    """Return whether all finite values are whole numbers, and whether float32 changed any."""
+    finite = np.isfinite(single)
+    whole = bool(((np.rint(wide) == wide) & (np.abs(wide) <= _WHOLE))[finite].all())
+    return whole, whole and bool((single != wide)[finite].any())
 
 
 def _native_integers(stored: NDArray[Any], path: Path) -> NDArray[Any]:
     """Return integers in native byte order, 64-bit ones as int32."""
     if stored.dtype.itemsize < 8:
-        return stored.astype(stored.dtype.newbyteorder("="), order="F")
+        return np.require(stored, stored.dtype.newbyteorder("="), ["F", "A"])
     low, high = int(stored.min()), int(stored.max())
     if low < -(2**31) or high >= 2**31:
         what = f"64-bit integers from {low} to {high} do not fit 32 bits"
@@ -267,80 +309,7 @@ def _t_r(header: Any, path: Path) -> float:
     if int(header["dim"][0]) < 4:
         return 0.0
     t_r = float(header["pixdim"][4]) * _TIME_UNITS.get(int(header["xyzt_units"]) & 0x38, 0.0)
-    if np.isfinite(t_r) and t_r >= 0:
+    if 0 <= t_r <= MAX_T_R:
         return t_r
     warn(path, f"the header's time between volumes is {t_r:g}", "It is taken as unknown")
     return 0.0
-
-
-def _affine(header: Any, path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int]:
-    """Return the affine in RAS mm and the code of its space."""
-    codes = {"sform": int(header["sform_code"]), "qform": int(header["qform_code"])}
-    for name, code in codes.items():
-        if not 0 <= code <= 5:
-            raise DataError(path, f"the header is damaged: {name}_code is {code}", COPY_AGAIN)
-    if not any(codes.values()):
-        what = "neither sform nor qform is set: where the head lies is unknown"
-        raise DataError(path, what, "Convert the original DICOM again, or set a form code")
-    scale = _length_scale(header, path)
-    forms = {name: _form(header, name, scale, path) for name in codes if codes[name]}
-    for affine in forms.values():
-        check_grid(affine, path)
-    if len(forms) == 2:
-        _compare_forms(forms, codes, shape, path)
-    name = "sform" if "sform" in forms else "qform"
-    return forms[name], codes[name]
-
-
-def _length_scale(header: Any, path: Path) -> float:
-    """Return the factor from the header's unit of length to mm."""
-    unit = int(header["xyzt_units"]) & 7
-    if unit not in _LENGTH_UNITS:
-        what = f"the header is damaged: spatial unit {unit} does not exist"
-        raise DataError(path, what, COPY_AGAIN)
-    scale, name = _LENGTH_UNITS[unit]
-    if scale != 1:
-        warn(path, f"the header is in {name}", "The affine was converted to mm")
-    return scale
-
-
-def _form(header: Any, name: str, scale: float, path: Path) -> NDArray[np.float64]:
-    """Return one of the two affines of a header, in mm."""
-    if name == "sform":
-        affine = np.vstack([header["srow_x"], header["srow_y"], header["srow_z"], (0, 0, 0, 1)])
-    else:
-        sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-        if not (np.isfinite(sizes).all() and (sizes > 0).all()):
-            what = f"the qform's voxel size is {sizes.tolist()}"
-            raise DataError(path, f"the header is damaged: {what}", COPY_AGAIN)
-        quaternion = [float(header[f"quatern_{axis}"]) for axis in "bcd"]
-        if not np.isfinite(quaternion).all():
-            what = f"the qform's quaternion is {quaternion}"
-            raise DataError(path, f"the header is damaged: {what}", COPY_AGAIN)
-        if header["pixdim"][0] == 0:
-            header["pixdim"][0] = 1  # as the standard has it
-        try:
-            affine = header.get_qform()
-        except (HeaderDataError, ValueError) as error:
-            raise DataError(path, f"the qform is invalid ({error})", COPY_AGAIN) from error
-    affine = np.array(affine, dtype=np.float64)
-    affine[:3] *= scale
-    return affine
-
-
-def _compare_forms(
-    forms: dict[str, NDArray[np.float64]], codes: dict[str, int], shape: tuple[int, ...], path: Path
-) -> None:
-    """Warn or raise where sform and qform place the image differently."""
-    corners = np.array([(i, j, k, 1) for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-    corners[:, :3] *= [n - 1 for n in (*shape[:3], 1, 1)[:3]]
-    apart = np.sqrt((((forms["sform"] - forms["qform"]) @ corners.T)[:3] ** 2).sum(axis=0)).max()
-    voxels = apart / np.sqrt((forms["sform"][:3, :3] ** 2).sum(axis=0)).max()
-    if voxels <= FORM_TOLERANCE:
-        return
-    what = (
-        f"sform (code {codes['sform']}) and qform (code {codes['qform']}) are {apart:.2f} mm apart"
-    )
-    if voxels > FORM_LIMIT and codes["sform"] == codes["qform"]:
-        raise DataError(path, what, "Decide which one is right and set both to it")
-    warn(path, what, "The sform is used; a program that reads the qform will place it elsewhere")

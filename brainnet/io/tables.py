@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.io.files import DataError, load_text, save_text
+from brainnet.io.files import MAX_TABLE_BYTES, DataError, enough_memory, load_text, warn
+from brainnet.io.writing import save_text
 
 _MISSING = ("n/a", "")
-_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan|NaN")
+_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})", re.ASCII)
+_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan|NaN", re.ASCII)
 _TEXT_COLUMNS = ("name", "subject", "session", "task", "run")  # and every *_id
 
 
@@ -35,14 +36,22 @@ def load_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFram
     DataFrame
         ``n/a`` and empty cells are NaN. A column whose other cells are all numbers becomes int64
         or float64 (correctly rounded); all ``true`` or ``false``, bool; else it stays text. A
-        number with a leading zero (``01``) is text, and so are the columns ``*_id``, ``name``,
-        ``subject``, ``session``, ``task`` and ``run``.
+        number with a leading zero (``01``), a whole number that float64 would have to round and
+        one beyond its range are text, and so are the columns ``*_id``, ``name``, ``subject``,
+        ``session``, ``task`` and ``run``.
 
     Raises
     ------
     DataError
-        Missing or empty file, not UTF-8, unbalanced quotes, a row of another length than the
-        header, a column without a name or named twice, a required column not there.
+        Missing or empty file, not a regular file, over 256 MiB, not UTF-8, binary, unbalanced
+        quotes, separated by commas, a row of another length than the header, a column without a
+        name or named twice, a required column not there.
+
+    Warns
+    -----
+    DataWarning
+        The last line has no line end (a table cut inside a cell looks so); a column name with
+        blanks around it.
     """
     path = Path(path)
     header, rows = _rows(path)
@@ -50,6 +59,9 @@ def load_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFram
     if twice or not all(header):
         what = f"columns named twice: {', '.join(twice)}" if twice else "a column has no name"
         raise DataError(path, what, "Give every column its own name")
+    blank = [name for name in header if name != name.strip()]
+    if blank:
+        warn(path, f"blanks around the column name {blank[0]!r}", "It is kept as it is written")
     absent = [name for name in required if name not in header]
     if absent:
         what = f"no column {', '.join(absent)}; its columns are {', '.join(header)}"
@@ -126,13 +138,13 @@ def load_matrix(path: Path | str) -> pd.DataFrame:
     path = Path(path)
     header, rows = _rows(path)
     names = [row[0] for row in rows]
-    if header[0] != "name" or names != header[1:] or len(set(names)) != len(names):
+    if header[0] != "name" or not names or names != header[1:] or len(set(names)) != len(names):
         what = f"{len(rows)} rows and {len(header) - 1} columns that do not bear the same names"
         raise DataError(path, what, "The first column must be 'name' and list the other columns")
     for row in rows:
-        wrong = [c for c in row[1:] if c not in _MISSING and not _NUMBER.fullmatch(c)]
+        wrong = [c for c in row[1:] if c not in _MISSING and not _holds(c)]
         if wrong:
-            what = f"{wrong[0]!r} in row {row[0]!r} is not a number"
+            what = f"{wrong[0][:40]!r} in row {row[0]!r} is not a number that float64 holds"
             raise DataError(path, what, "Correct the cell, or write n/a where it is unknown")
     values = [[math.nan if c in _MISSING else float(c) for c in row[1:]] for row in rows]
     square = np.array(values, dtype=np.float64).reshape(len(names), len(names))
@@ -173,16 +185,21 @@ def save_matrix(array: ArrayLike, names: Sequence[str], path: Path | str) -> Pat
 
 def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of a table, all of one length."""
+    text = load_text(path, limit=MAX_TABLE_BYTES)
+    if path.suffix != ".gz" and text[-1:] not in ("\n", "\r", ""):
+        warn(path, "the last line has no line end", "The table may have been cut there")
     try:
-        lines = list(
-            csv.reader(io.StringIO(load_text(path), newline=""), delimiter="\t", strict=True)
-        )
+        with enough_memory(path):
+            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
     except csv.Error as error:
         raise DataError(path, f"not a table: {error}", "Balance the quotes") from error
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
         raise DataError(path, "the table is empty", "It needs a header row")
+    if len(lines[0]) == 1 and re.search("[,;]", lines[0][0]):
+        what = f"the header {lines[0][0][:80]!r} holds commas or semicolons but no tab"
+        raise DataError(path, what, "Separate the cells by tabs")
     for number, row in enumerate(lines, start=1):
         if len(row) != len(lines[0]):
             what = f"line {number} has {len(row)} cells, the header {len(lines[0])}"
@@ -196,11 +213,24 @@ def _typed(name: str, cells: Sequence[str]) -> list[Any] | NDArray[Any]:
     if name not in _TEXT_COLUMNS and not name.endswith("_id") and (known or cells):
         if len(known) == len(cells) and all(map(_INTEGER.fullmatch, known)):
             return np.array([int(cell) for cell in cells], dtype=np.int64)
-        if all(map(_NUMBER.fullmatch, known)):
+        if all(map(_holds, known)):
             return np.array([math.nan if c in _MISSING else float(c) for c in cells], np.float64)
         if set(cells) <= {"true", "false"}:
             return np.array([cell == "true" for cell in cells])
     return [math.nan if cell in _MISSING else cell for cell in cells]
+
+
+def _holds(cell: str) -> bool:
+    """Return whether a cell is a number that float64 holds: in its range, not a rounded integer."""
+    if not _NUMBER.fullmatch(cell):
+        return False
+    if len(cell) < 16 and "e" not in cell.lower():
+        return True
+    value = float(cell)
+    if math.isinf(value):
+        return cell.lstrip("+-") == "inf"
+    whole = cell.lstrip("+-").isdigit()
+    return not whole or int(value) == int(cell)
 
 
 def _cell(value: Any) -> str:
