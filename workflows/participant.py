@@ -1,6 +1,7 @@
 """The participant level: every scan of every participant to networks, measures and a page."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -110,13 +111,14 @@ def run(
     jobs = find_jobs(bids_dir, out_dir, participant_label, session_label, settings)
     planned(settings, out_dir)  # raises before anything is written
     bids.write_dataset_description(out_dir, bids_dir)
+    _sweep(out_dir, out_dir / "logs", out_dir / "atlas")
     settings = resolve(settings, out_dir)
     jobs = {label: replace(job, settings=settings) for label, job in jobs.items()}
     if asked is not None and not settings.reports_only:
         config.save(asked, out_dir / "logs" / "config.toml")
     known = {"options": asdict(settings) if asked is None else dict(asked)}
     outcomes = run_all(
-        process,
+        _clean_and_process,
         {label: (job,) for label, job in jobs.items()},
         out_dir / "logs",
         resources=resources,
@@ -124,6 +126,13 @@ def run(
     )
     _write_methods(jobs)
     return outcomes
+
+
+def _sweep(*folders: Path) -> None:
+    """Remove what killed runs left half written, and nobody writes now."""
+    for folder in folders:
+        if folder.is_dir():
+            io.remove_leftovers(folder)
 
 
 def _write_methods(jobs: Mapping[str, Job]) -> None:
@@ -204,6 +213,12 @@ def _has_session(label: str, scans: Sequence[Scan], wanted: tuple[str, ...] | No
         return True
     _LOG.warning("sub-%s has no session %s and is left out", label, ", ".join(wanted))
     return False
+
+
+def _clean_and_process(label: str, job: Job, new_steps: NewSteps) -> Outcome:
+    """Remove what killed runs of the participant left, then process."""
+    _sweep(*(Path(folder) for folder, _, _ in os.walk(job.out_dir / f"sub-{label}")))
+    return process(label, job, new_steps)
 
 
 def process(

@@ -285,3 +285,17 @@ def test_an_unusable_folder_is_refused_before_anything_is_written(
     with pytest.raises(io.DataError, match="is a file"):
         participant.run(bids_dir, tmp_path / "file")
     assert not (bids_dir / "logs").exists()
+
+
+def test_what_killed_runs_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bids_dir, out = tmp_path / "bids", tmp_path / "out"
+    anat = out / "sub-01" / "anat"
+    left = [out / ".dataset_description.json.4711-0a1b2c3d.tmp", anat / ".x.nii.gz.lock"]
+    image = bids_dir / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    for path in (*left, image):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    io.save_json({"Name": "x", "BIDSVersion": "1.10.0"}, bids_dir / "dataset_description.json")
+    monkeypatch.setattr(participant, "process", lambda label, *_: Outcome(label))
+    participant.run(bids_dir, out, settings=Settings(validate=False))
+    assert not any(path.exists() for path in left)
