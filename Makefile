@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-slow install lint linked-tree clean
+.PHONY: demo test test-slow test-slurm soak install lint linked-tree clean
 
 install: $(VENV)/.installed
 
@@ -32,10 +32,20 @@ lint: install linked-tree
 	cd .linked && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
 
 test: demo lint
-	BRAINNET_DEMO=$(DEMO) $(BIN)/python -m pytest -m "not slow"
+	BRAINNET_DEMO=$(DEMO) $(BIN)/python -m pytest -m "not slow and not slurm"
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# a real SLURM of one node on this machine (Debian, as root); the last line is what was measured
+test-slurm: install
+	$(BIN)/python -m tests.reliability.slurm.node
+	BRAINNET_SLURM=build/slurm.json $(BIN)/python -m pytest -m slurm tests/reliability/test_slurm.py
+	@cat build/slurm.json
+
+# a hundred kills, mutated headers, damaged files; the last line is what was found
+soak: demo
+	BRAINNET_DEMO=$(DEMO) $(BIN)/python tests/reliability/soak.py
 
 clean:
 	rm -rf $(VENV) .linked $(DEMO) build dist *.egg-info

@@ -11,6 +11,8 @@ def test_every_package_is_listed() -> None:
     found = {"brainnet.workflows", "brainnet.atlases"}
     for init in (ROOT / "brainnet").rglob("__init__.py"):
         found.add(".".join(init.parent.relative_to(ROOT).parts))
+    for init in (ROOT / "workflows").rglob("*/__init__.py"):
+        found.add(".".join(("brainnet", *init.parent.relative_to(ROOT).parts)))
     assert found == set(CONFIG["tool"]["setuptools"]["packages"])
 
 

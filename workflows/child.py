@@ -29,6 +29,7 @@ from brainnet.workflows.step import StepResult, discard, run_step
 
 __all__ = ["Child", "Limits", "StepError"]
 
+_STARTUP = 300.0  # s in which a process has to be ready for its first step, on a slow disk
 _POLL = (0.02, 0.25)  # s between looks at the child, at first and at most
 _HEADROOM = 1.5  # GB of address space above the limit, where an allocation is refused outright
 _KEPT = 0.5  # share of the limit that a process may hold between steps
@@ -80,6 +81,7 @@ class Child:
         self.limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._ready = False
 
     def run_step(
         self,
@@ -107,7 +109,8 @@ class Child:
         request = cloudpickle.dumps((name, function, what, log))  # of a notebook, too
         pipe, process = self._started()
         try:
-            pipe.send_bytes(request)  # a child that died between steps was seen by _started
+            with suppress(BrokenPipeError, ConnectionResetError):  # it died: _wait says how
+                pipe.send_bytes(request)
             answer, peak = self._wait(name, pipe, process)
         except BaseException as error:
             self.close()
@@ -137,6 +140,7 @@ class Child:
         if self._process is None or self._process.poll() is not None or self._pipe is None:
             self.close()
             self._pipe, self._process = _STARTER.submit(_start, self.limits).result()
+            self._ready = False
         return self._pipe, self._process
 
     def _wait(
@@ -145,6 +149,7 @@ class Child:
         """Return the answer and the most memory seen, GB; raise at a limit or a death."""
         start, pause, peak = time.monotonic(), _POLL[0], 0.0
         limit = self.limits.timeout(name)
+        limit = limit if self._ready else max(limit, _STARTUP)
         watched = _memory_of(process.pid)
         while not pipe.poll(pause):
             if process.poll() is not None and not pipe.poll(0):  # what it forked holds the pipe
@@ -156,9 +161,13 @@ class Child:
             if time.monotonic() - start > limit:
                 raise StepError(_TIMED_OUT.format(name, limit / 60))
         try:
-            answer = pickle.loads(pipe.recv_bytes())
+            content = pipe.recv_bytes()
         except (EOFError, OSError):
             raise StepError(_DIED.format(name, _how(process))) from None
+        if not content:  # it has started: the step's time runs from here
+            self._ready = True
+            return self._wait(name, pipe, process)
+        answer = pickle.loads(content)
         if not isinstance(answer, StepResult) and isinstance(answer[0], MemoryError):
             raise StepError(_OUT_OF_MEMORY.format(name, self.limits.memory))
         return answer, max(peak, watched())
@@ -245,6 +254,7 @@ def main(arguments: list[str]) -> None:
     _refuse_above(memory + _HEADROOM)
     faulthandler.enable()
     pipe = Connection(number)
+    pipe.send_bytes(b"")  # ready
     while True:
         try:
             request = pipe.recv_bytes()

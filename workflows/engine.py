@@ -73,12 +73,15 @@ class Outcome:
         Reports that were written.
     steps : list of StepReport
         The steps that ended well, in order.
+    started : bool
+        False for one that the run stopped before (--stop-on-first-crash).
     """
 
     label: str
     failures: list[str] = field(default_factory=list)
     pages: list[Path] = field(default_factory=list)
     steps: list[StepReport] = field(default_factory=list)
+    started: bool = True
 
 
 def run_all(
@@ -174,8 +177,14 @@ def _interruptible() -> Iterator[None]:
             signal.signal(each, handler)
 
 
+def _not_started(label: str) -> Outcome:
+    return Outcome(label, [f"sub-{label} {_NOT_STARTED}"], started=False)
+
+
 def _mark(outcome: Outcome, log_dir: Path) -> None:
     """Keep ``logs/sub-X.failed`` while the last run failed; the group level reads it."""
+    if not outcome.started:  # what an earlier run made of the participant stands
+        return
     path = log_dir / f"sub-{outcome.label}.failed"
     with suppress(OSError, io.DataError):
         if outcome.failures:
@@ -273,7 +282,7 @@ def _serial(
     failed = False
     for label, job in jobs.items():
         if failed and resources.stop_on_first_crash:
-            yield Outcome(label, [f"sub-{label} {_NOT_STARTED}"])
+            yield _not_started(label)
             continue
         with _logged(label, log_dir):
             notify = partial(progress.step, label)
@@ -328,7 +337,7 @@ def _distributed(
         client.cancel([future for future, label in futures.items() if label not in done])
     for label in jobs:
         if label not in done:
-            yield Outcome(label, [f"sub-{label} {_NOT_STARTED}"])
+            yield _not_started(label)
 
 
 def _limits(resources: Resources, n_participants: int) -> Limits:

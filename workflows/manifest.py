@@ -36,12 +36,13 @@ class Manifest:
         now = datetime.now(UTC)
         stamp = now.strftime("%Y%m%dT%H%M%S")
         self.path = log_dir / f"run-{stamp}-{os.getpid()}.jsonl"
-        self._counts = {"done": 0, "failed": 0}
+        self._counts = {"done": 0, "failed": 0, "not started": 0}
         self._write({"brainnet": __version__, "started": now.isoformat(), **asked})
 
     def add(self, outcome: "Outcome") -> None:
         """Add what became of a participant."""
         status = "failed" if outcome.failures else "done"
+        status = status if outcome.started else "not started"
         self._counts[status] += 1
         pages = [page.name for page in outcome.pages]
         steps = [asdict(step) for step in outcome.steps]

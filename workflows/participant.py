@@ -9,6 +9,7 @@ from typing import Any
 
 from brainnet import bids, io
 from brainnet.bids import Scan
+from brainnet.modalities import modality_of
 from brainnet.workflows import (
     anatomical,
     citation,
@@ -285,7 +286,7 @@ def _anatomical_scan(job: Job, session: str | None, label: str, steps: Steps) ->
     for scan in scans:
         if not scan.suffix:  # a folder that cannot be read
             scan.check()
-    images = [scan for scan in scans if scan.suffix == "T1w"]
+    images = [scan for scan in scans if scan.suffix == "T1w" and _in_its_folder(scan, steps)]
     found = [scan for scan in images if scan.session == session] or images
     if not found:
         raise io.DataError(
@@ -306,11 +307,22 @@ def _anatomical_scan(job: Job, session: str | None, label: str, steps: Steps) ->
     return chosen
 
 
+def _in_its_folder(scan: Scan, steps: Steps) -> bool:
+    """Say whether an image lies in the folder of its modality; tell of one that does not."""
+    if modality_of(scan.suffix, scan.datatype):
+        return True
+    steps.warn(
+        f"{scan.path.name} lies in {scan.datatype}/, where no {scan.suffix} image belongs, and was "
+        "left out. Move it, or correct its name."
+    )
+    return False
+
+
 def _runs(scans: Sequence[Scan], steps: Steps) -> list[Scan]:
     """Return the BOLD runs and PET images that a pipeline can take; say which it cannot."""
     kept = []
     for scan in scans:
-        if scan.suffix not in PIPELINES:
+        if scan.suffix not in PIPELINES or not _in_its_folder(scan, steps):
             continue
         if scan.entities.get("part", "mag") != "mag":
             steps.warn(f"{scan.path.name} is not a magnitude image and was left out.")

@@ -94,6 +94,32 @@ def test_a_step_that_hangs_is_ended(start: Start, tmp_path: Path, deed: str) -> 
     assert files(tmp_path) == {}
 
 
+def test_a_slow_start_does_not_count_as_the_step(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(4)")
+    monkeypatch.syspath_prepend(tmp_path)
+    child = start(minutes=0.05)
+    assert child.run_step("scale", toy.stir, **arguments(tmp_path)).outputs
+
+
+def test_a_process_that_was_killed_between_two_steps_is_replaced(
+    start: Start, tmp_path: Path
+) -> None:
+    child = start()
+    child.run_step("draw", toy.stir, **arguments(tmp_path, "draw"))
+    assert child._process is not None
+    child._process.kill()
+    child._process.wait()
+    assert child.run_step("scale", toy.stir, **arguments(tmp_path)).outputs
+    child._process.poll = lambda: None  # type: ignore[method-assign]
+    child._process.kill()  # at the very moment at which it is given work
+    time.sleep(0.3)
+    with pytest.raises(StepError, match="SIGKILL"):
+        child.run_step("relate", toy.stir, **arguments(tmp_path, "relate"))
+    assert child.run_step("relate", toy.stir, **arguments(tmp_path, "relate")).outputs
+
+
 @pytest.mark.parametrize("deed", ["grow", "share", "allocate"])
 def test_a_step_that_takes_too_much_memory_is_ended(
     start: Start, tmp_path: Path, deed: str

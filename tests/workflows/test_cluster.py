@@ -1,5 +1,6 @@
 """Workers that somebody else started, and what jobs of a cluster are asked for."""
 
+import asyncio
 import json
 import math
 import os
@@ -7,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -332,4 +332,36 @@ def test_jobs_that_ended_without_a_worker_are_known() -> None:
                {"works": "1", "waits": "2", "died": "3", "refused": None}.items()}  # fmt: skip
     assert slurm._ended(workers, {"works"}, {"1", "2"}) == {"died": "3", "refused": None}
     assert slurm._ended(workers, {"works"}, None) == {}  # squeue did not answer
-    assert Counter(slurm._ended(workers, set(workers), set())) == {}
+    assert slurm._ended(workers, set(workers), set()) == {}
+
+
+class FakeCluster:
+    """Three jobs: one with a worker, one that waits, one that has ended."""
+
+    def __init__(self) -> None:
+        jobs = {"works": "1", "waits": "2", "died": "3"}
+        self.workers = {name: SimpleNamespace(job_id=job) for name, job in jobs.items()}
+        self.observed = {"works"}
+        self.submitted = 0
+        self.scheduler_comm = self
+
+    async def adaptive_target(self, target_duration: float) -> int:
+        return 3
+
+    async def _correct_state(self) -> None:
+        self.submitted += 1
+
+
+def test_a_job_that_ended_without_a_worker_is_submitted_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dask alone would wait for it for ever."""
+    asked = []
+    monkeypatch.setattr(slurm, "_jobs", lambda: asked.append("squeue") or {"1", "2"})
+    made = FakeCluster()
+    adaptive = slurm._adaptive()(made, interval=0)
+    assert asyncio.run(adaptive.target()) == 3
+    assert {*made.workers} == {"works", "waits"}
+    assert made.submitted == 1
+    asyncio.run(adaptive.target())
+    assert asked == ["squeue"]  # not at every look at the work

@@ -299,3 +299,11 @@ def test_what_killed_runs_left_is_removed(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(participant, "process", lambda label, *_: Outcome(label))
     participant.run(bids_dir, out, settings=Settings(validate=False))
     assert not any(path.exists() for path in left)
+
+
+def test_an_image_in_another_modalitys_folder_is_left_out_by_name(tmp_path: Path) -> None:
+    astray = replace(_scan("sub-01_T1w"), datatype="func")
+    steps = Steps(lambda _: None)
+    assert not participant._in_its_folder(astray, steps)
+    assert "sub-01_T1w" in steps.warnings[0]
+    assert "no T1w image" in _process([astray], tmp_path).failures[0]
