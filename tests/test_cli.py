@@ -17,8 +17,8 @@ from brainnet import cli, io
 from brainnet.cli import commands
 from brainnet.cli.parser import parse
 from brainnet.models.graph import estimator
-from brainnet.workflows import participant, scratch
-from brainnet.workflows.engine import Outcome
+from brainnet.workflows import participant
+from brainnet.workflows.engine import Outcome, scratch
 from brainnet.workflows.settings import Settings
 from tests.workflows import toy_pipelines as toy
 
@@ -343,7 +343,7 @@ def test_cleaning_removes_what_killed_runs_left_and_nothing_else(
     toys: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = tmp_path / "work"
-    with scratch.scratch(work) as living:
+    with scratch.temporary_folder(work) as living:
         killed = Path(shutil.copytree(living, work / "brainnet-elsewhere-1-abc"))
         (killed / "big.nii").write_text("left")
         theirs = work / "brainnet-0.3"  # somebody's sources
@@ -360,9 +360,9 @@ def test_cleaning_removes_what_killed_runs_left_and_nothing_else(
 
 
 def test_killed_runs_of_this_machine_are_cleared_unasked(tmp_path: Path) -> None:
-    with scratch.scratch(tmp_path) as first:
+    with scratch.temporary_folder(tmp_path) as first:
         left = Path(shutil.copytree(first, tmp_path / f"{first.name}-copy"))
-        with scratch.scratch(tmp_path) as second:
+        with scratch.temporary_folder(tmp_path) as second:
             assert not left.exists()
             assert sorted(tmp_path.iterdir()) == sorted([first, second])
 

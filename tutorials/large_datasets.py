@@ -85,7 +85,8 @@ assert not (folder / "out").exists()
 #
 # ## Killed
 #
-# A run is started for one participant, and killed without warning (`kill -9`) after its first steps.
+# A run is started for one participant, and killed without warning (`kill -9`) after its first
+# steps.
 
 # %%
 command = f"bids out participant {QUICK} --nprocs 1 --participant-label 01"

@@ -24,9 +24,9 @@ from brainnet.imaging import intensity, mask, register, resample, tissue, transf
 from brainnet.signals import extract
 from brainnet.workflows import networks, precomputed, spaces
 from brainnet.workflows.choices import MNI
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import load_atlas
 from brainnet.workflows.settings import Quality, Registration, Settings
-from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
 TISSUES = spaces.TISSUES

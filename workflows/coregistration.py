@@ -5,8 +5,8 @@ from pathlib import Path
 
 from brainnet import io
 from brainnet.imaging import register
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Registration, Settings
-from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import save_matrices
 
 Paths = Mapping[str, Path]

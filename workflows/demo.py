@@ -8,9 +8,9 @@ from tqdm import tqdm
 from brainnet import cohort, io
 from brainnet.workflows import group, participant, recovery
 from brainnet.workflows.engine import Outcome
-from brainnet.workflows.resources import Resources
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 
 #: stages of the subjects whose images are simulated
 STAGES = ("CN", "CN", "AD", "AD")

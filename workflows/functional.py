@@ -21,9 +21,9 @@ from brainnet.imaging import motion, resample
 from brainnet.signals import clean, confounds, extract
 from brainnet.workflows import networks, spaces
 from brainnet.workflows.coregistration import coregister
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import load_atlas
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import load_matrices, save_matrices
 
 Paths = Mapping[str, Path]

@@ -12,10 +12,10 @@ import xarray as xr
 from brainnet import cohort, io
 from brainnet.connectome.kinds import first_kinds
 from brainnet.workflows import group_page, networks
+from brainnet.workflows.engine.step import sidecar_path
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.own_atlas import resolve
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import sidecar_path
-from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
 

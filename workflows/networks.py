@@ -20,8 +20,8 @@ from brainnet.connectome.kinds import KINDS, Kind, first_kinds, kinds_of
 from brainnet.modalities import MODALITIES
 from brainnet.signals import extract
 from brainnet.workflows import choices
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
 #: fewest measured regions that make a network

@@ -16,10 +16,10 @@ from brainnet.report.methods import methods_text
 from brainnet.report.page import Figure, Notice, Section, Table
 from brainnet.report.participant import participant_page
 from brainnet.workflows import anatomical, choices, networks, page_methods
+from brainnet.workflows.engine.step import sidecar_path
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import Result
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import sidecar_path
-from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
 #: how each modality's edges are called on the page

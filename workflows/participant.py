@@ -23,11 +23,11 @@ from brainnet.workflows import (
     validation,
 )
 from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import Result
 from brainnet.workflows.own_atlas import planned, resolve
-from brainnet.workflows.resources import Resources
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 from brainnet.workflows.there import taking_what_is_there
 
 _LOG = logging.getLogger("brainnet")

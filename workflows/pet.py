@@ -17,9 +17,9 @@ from brainnet.signals import extract
 from brainnet.signals import suvr as uptake
 from brainnet.workflows import networks, spaces
 from brainnet.workflows.coregistration import coregister
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import load_atlas
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import load_matrices
 
 Paths = Mapping[str, Path]

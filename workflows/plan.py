@@ -19,14 +19,14 @@ from brainnet.bids import ENTITY_ORDER
 from brainnet.bids.names import parse
 from brainnet.workflows import participant
 from brainnet.workflows.engine import Attempts, Outcome
-from brainnet.workflows.needs import NEEDS, USUAL, Needs, needs_of
+from brainnet.workflows.engine.needs import NEEDS, USUAL, Needs, needs_of
+from brainnet.workflows.engine.pace import pace
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.step import StepResult, is_done, sidecar_path
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.own_atlas import planned
-from brainnet.workflows.pace import pace
 from brainnet.workflows.participant import Job
-from brainnet.workflows.resources import Resources
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import StepResult, is_done, sidecar_path
-from brainnet.workflows.steps import Steps
 
 #: data types in the order in which their scans are processed, and what each is called
 PIPELINES = {"anat": "structure", "func": "function", "pet": "metabolism", "": "all together"}

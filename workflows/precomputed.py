@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from brainnet import bids, io
 from brainnet.bids import Scan
 from brainnet.bids.names import INDEX_ENTITIES, shown
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.spaces import TISSUES
-from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
 #: largest distance between the corners of two grids that are one, mm

@@ -18,8 +18,8 @@ from brainnet.bids import Scan, derivative_path
 from brainnet.imaging import transforms
 from brainnet.simulate.disease import uptake_by_label
 from brainnet.simulate.pet import regional_suvr, simulate_pet
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
 #: whose regions the planted uptake is given for

@@ -17,9 +17,9 @@ from brainnet import io
 from brainnet.bids import Scan, derivative_path
 from brainnet.imaging import resample
 from brainnet.workflows.choices import OutputSpace, output_spaces
+from brainnet.workflows.engine.step import sidecar_path
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import sidecar_path
-from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import load_matrices
 
 Paths = Mapping[str, Path]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from brainnet import io
-from brainnet.workflows.step import StepResult, sidecar_path
-from brainnet.workflows.steps import Execute
+from brainnet.workflows.engine.step import StepResult, sidecar_path
+from brainnet.workflows.engine.steps import Execute
 
 #: the steps that write pages
 REPORTS = frozenset({"report"})

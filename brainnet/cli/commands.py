@@ -16,8 +16,8 @@ from brainnet.cli.parser import parse
 
 if TYPE_CHECKING:
     from brainnet.workflows.engine import Outcome
+    from brainnet.workflows.engine.resources import Resources
     from brainnet.workflows.plan import ParticipantPlan
-    from brainnet.workflows.resources import Resources
     from brainnet.workflows.settings import Settings
 
 #: participants whose pages, failures or plans are each given lines of their own
@@ -64,7 +64,7 @@ def _labels(given: Sequence[str] | None) -> list[str] | None:
 def _check_work_dir(options: argparse.Namespace) -> None:
     """Refuse to mix temporary files with what lasts; empty the folder where asked to."""
     from brainnet.io import DataError
-    from brainnet.workflows import scratch
+    from brainnet.workflows.engine import scratch
 
     if options.work_dir is None:
         if options.clean_workdir:
@@ -174,7 +174,7 @@ def _shared_settings(options: argparse.Namespace, settings: "Settings") -> "Sett
 
 def _resources(options: argparse.Namespace) -> "Resources":
     """Return what the options say of processes, threads and memory."""
-    from brainnet.workflows.resources import Resources, default_procs
+    from brainnet.workflows.engine.resources import Resources, default_procs
 
     threads = options.omp_nthreads
     if options.nprocs is not None and (options.scheduler or options.cluster):
@@ -263,7 +263,7 @@ def _demo(argv: Sequence[str]) -> int:
                         help="participants at a time (default: processors)")  # fmt: skip
     options = parser.parse_args(argv)
     from brainnet.workflows import demo
-    from brainnet.workflows.resources import Resources, default_procs
+    from brainnet.workflows.engine.resources import Resources, default_procs
 
     resources = Resources(n_procs=default_procs() if options.nprocs is None else options.nprocs)
     outcomes = demo.run(options.out_dir, seed=options.random_seed, resources=resources)

@@ -116,7 +116,7 @@ def _kind_of(process: psutil.Process, parent: int) -> str:
         command = " ".join(process.cmdline())
     except psutil.Error:
         return "other"
-    if "brainnet.workflows.child" in command:
+    if "brainnet.workflows.engine.child" in command:
         return "child"
     return "worker" if "spawn_main" in command else "other"
 

@@ -22,7 +22,7 @@ from brainnet.report.group import group_page
 from brainnet.report.methods import methods_files, methods_text
 from brainnet.report.page import Figure, Methods, Notice, Section, Table
 from brainnet.report.participant import participant_page
-from brainnet.workflows.steps import Steps
+from brainnet.workflows.engine.steps import Steps
 
 LABELS = ("../../x", "..", ".", "", "/etc", "01/../02", "0\n1", "01\n", "01\0", "\u202e10", "a b",
           "<script>", "é", "０１", "$(id)", "'; --", "01_ses-2", "x" * 5000)  # fmt: skip

@@ -102,7 +102,7 @@ CUT = """
 import resource, sys
 from pathlib import Path
 from brainnet.workflows.engine import Outcome
-from brainnet.workflows.manifest import Manifest
+from brainnet.workflows.engine.manifest import Manifest
 manifest = Manifest(Path(sys.argv[1]), {"asked": "much"})
 resource.setrlimit(resource.RLIMIT_FSIZE, (400, resource.RLIM_INFINITY))
 manifest.add(Outcome("01", ["long " * 200]))  # the disk takes the first part of it

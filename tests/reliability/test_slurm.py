@@ -134,7 +134,7 @@ class Submitted:
 
 
 def _sidecar(path: Path) -> Path:
-    from brainnet.workflows.step import sidecar_path
+    from brainnet.workflows.engine.step import sidecar_path
 
     return sidecar_path(path)
 

@@ -287,7 +287,7 @@ def write_often(folder, number):
 
 def count_often(folder, _):
     """Add one to a number in a file, many times, under the lock of a step."""
-    from brainnet.workflows.step import _lock
+    from brainnet.workflows.engine.step import _lock
 
     for _ in range(60):
         with _lock(folder / "count.txt"):

@@ -23,9 +23,9 @@ import numpy as np
 
 from brainnet import io
 from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
-from brainnet.workflows.resources import Resources
-from brainnet.workflows.step import run_step
-from brainnet.workflows.steps import Steps
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.step import run_step
+from brainnet.workflows.engine.steps import Steps
 
 #: step to its outputs' endings and the seconds it takes
 STEPS = {

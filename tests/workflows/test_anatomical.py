@@ -14,8 +14,8 @@ from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.bids import Scan
 from brainnet.workflows import anatomical, networks
+from brainnet.workflows.engine.step import StepResult, run_step
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import StepResult, run_step
 
 ATLAS = "DesikanKilliany"
 #: what to add to a point of MNI space for the T1w's, mm (RAS)

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from brainnet import io
-from brainnet.workflows.child import Child, Limits, StepError
-from brainnet.workflows.step import run_step
+from brainnet.workflows.engine.child import Child, Limits, StepError
+from brainnet.workflows.engine.step import run_step
 from tests.reliability import toy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits are Linux's")
@@ -182,7 +182,7 @@ def test_what_libraries_print_goes_to_the_log(start: Start, tmp_path: Path) -> N
 ALONE = """
 import os, sys
 from pathlib import Path
-from brainnet.workflows.child import Child, Limits
+from brainnet.workflows.engine.child import Child, Limits
 from tests.reliability import toy
 child = Child(Limits(4.0, 5.0))
 child._started()

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from brainnet import io
-from brainnet.workflows import cluster, slurm
-from brainnet.workflows.child import Limits
-from brainnet.workflows.resources import Resources
-from brainnet.workflows.slurm import SlurmConfig, load_config
+from brainnet.workflows.engine import cluster, slurm
+from brainnet.workflows.engine.child import Limits
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.slurm import SlurmConfig, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = "tests.reliability.slurm.work"
@@ -320,7 +320,7 @@ def test_a_job_asks_for_what_the_configuration_says(config_file: Path) -> None:
     assert command.startswith("exec '/shared/my env/bin/python' -m distributed.cli.dask_worker")
     assert "--nthreads 1 --memory-limit 7.45GiB" in command  # 8 GB
     assert "--death-timeout 60" in command
-    assert "--preload brainnet.workflows.worker" in command
+    assert "--preload brainnet.workflows.engine.worker" in command
     assert "--tls-key" in command  # nobody else on the network may send work
     assert {path.suffix for path in keys.iterdir()} == {".pem"}
     with pytest.raises(ValueError, match="cores = 2"):

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from brainnet.workflows import code
+from brainnet.workflows.engine import code
 
 FILES = {
     "__init__.py": "",
@@ -161,7 +161,7 @@ def test_every_real_step_has_a_digest_of_its_sources() -> None:
 
 
 TYPED = """
-from brainnet.workflows.code import code_digest
+from brainnet.workflows.engine.code import code_digest
 {}
 def typed(kind):
     return {} if kind in {{"a", "b", "c", "d"}} else [lambda: 1]

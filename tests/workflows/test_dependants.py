@@ -10,9 +10,9 @@ import pytest
 
 from brainnet import io
 from brainnet.workflows import participant
+from brainnet.workflows.engine.step import StepResult
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import StepResult
-from brainnet.workflows.steps import Steps
 
 SCANS = {
     "anat": ["T1w"],

@@ -12,7 +12,7 @@ import pytest
 
 from brainnet import io
 from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
-from brainnet.workflows.resources import Resources
+from brainnet.workflows.engine.resources import Resources
 from tests.reliability import toy
 
 
@@ -121,7 +121,7 @@ PICKLED = """
 import sys
 from pathlib import Path
 from brainnet.workflows.engine import run_all
-from brainnet.workflows.resources import Resources
+from brainnet.workflows.engine.resources import Resources
 from tests.workflows.test_engine import work
 outcomes = run_all(work, {"01": ("well",)}, Path(sys.argv[1]), resources=Resources(n_procs=1))
 print(outcomes[0].pages, end="")

@@ -11,9 +11,9 @@ from nibabel.nifti1 import Nifti1Image
 from brainnet import io
 from brainnet.bids import Scan
 from brainnet.workflows import functional
+from brainnet.workflows.engine.step import StepResult, run_step
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import StepResult, run_step
-from brainnet.workflows.steps import Steps
 from brainnet.workflows.transforms import save_matrices
 
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])

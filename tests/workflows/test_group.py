@@ -14,8 +14,8 @@ from brainnet import cohort, io
 from brainnet.bids import derivative_path
 from brainnet.models.graph import estimator
 from brainnet.workflows import group
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 
 ATLAS = "DesikanKilliany"
 LABELS = [f"{number:02d}" for number in range(1, 13)]

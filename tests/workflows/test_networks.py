@@ -14,10 +14,10 @@ from brainnet.connectome.kinds import KINDS
 from brainnet.metrics import clustering, degree
 from brainnet.report.methods import methods_text
 from brainnet.workflows import networks, page_methods
+from brainnet.workflows.engine.step import run_step, sidecar_path
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import Result
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import run_step, sidecar_path
-from brainnet.workflows.steps import Steps
 
 ATLAS = "DesikanKilliany"
 NAMES = atlases.load(ATLAS).names

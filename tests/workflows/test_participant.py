@@ -14,9 +14,9 @@ from brainnet import atlas, io
 from brainnet.bids import Scan
 from brainnet.workflows import own_atlas, participant
 from brainnet.workflows.engine import Attempts, Outcome
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.participant import Job
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 from tests.workflows import toy_pipelines as toy
 
 

@@ -12,8 +12,8 @@ from nibabel.nifti1 import Nifti1Image
 from brainnet import io
 from brainnet.bids import Scan
 from brainnet.workflows import networks, pet
+from brainnet.workflows.engine.step import StepResult, run_step, sidecar_path
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import StepResult, run_step, sidecar_path
 from brainnet.workflows.transforms import save_matrices
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])

@@ -11,9 +11,10 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from brainnet import atlas, io
-from brainnet.workflows import needs, participant, plan
+from brainnet.workflows import participant, plan
+from brainnet.workflows.engine import needs
+from brainnet.workflows.engine.resources import Resources
 from brainnet.workflows.plan import ParticipantPlan, PlannedStep, make_plan, totals
-from brainnet.workflows.resources import Resources
 from brainnet.workflows.settings import Settings
 from tests.workflows import toy_pipelines as toy
 

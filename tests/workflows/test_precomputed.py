@@ -11,9 +11,9 @@ from nibabel.nifti1 import Nifti1Image
 from brainnet import bids, io
 from brainnet.bids import Scan
 from brainnet.workflows import anatomical, precomputed
+from brainnet.workflows.engine.step import run_step, sidecar_path
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import run_step, sidecar_path
-from brainnet.workflows.steps import Steps
 
 SHAPE = (12, 14, 10)
 #: a T1w image as many scanners store it: axes to the front, down and left

@@ -7,6 +7,7 @@ import pytest
 
 from brainnet import atlas, io
 from brainnet.workflows import participant
+from brainnet.workflows.engine.resources import Resources
 from brainnet.workflows.settings import Settings
 
 

@@ -15,8 +15,8 @@ from brainnet.bids import Scan
 from brainnet.imaging import resample
 from brainnet.workflows import anatomical, functional, pet, spaces
 from brainnet.workflows.choices import GROUPS, measure_names, output_spaces
+from brainnet.workflows.engine.step import StepResult, run_step, sidecar_path
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.step import StepResult, run_step, sidecar_path
 from brainnet.workflows.transforms import save_matrices
 
 MNI = "MNI152NLin2009cAsym"

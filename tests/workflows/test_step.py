@@ -15,8 +15,8 @@ import pytest
 
 from brainnet import io
 from brainnet.io import DataError
-from brainnet.workflows import step
-from brainnet.workflows.step import run_step, sidecar_path
+from brainnet.workflows.engine import step
+from brainnet.workflows.engine.step import run_step, sidecar_path
 
 
 class Copy:
@@ -343,7 +343,7 @@ SCRIPT = textwrap.dedent(
     import sys, time
     from pathlib import Path
     from brainnet import io
-    from brainnet.workflows.step import run_step
+    from brainnet.workflows.engine.step import run_step
 
     folder, mode = Path(sys.argv[1]), sys.argv[2]
 

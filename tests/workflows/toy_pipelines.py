@@ -14,9 +14,9 @@ from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.bids import Scan, derivative_path
 from brainnet.workflows import participant
+from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import Result
 from brainnet.workflows.settings import Settings
-from brainnet.workflows.steps import Steps
 
 Paths = Mapping[str, Path]
 

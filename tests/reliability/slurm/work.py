@@ -10,8 +10,8 @@ from pathlib import Path
 
 from brainnet import io
 from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
-from brainnet.workflows.resources import Resources
-from brainnet.workflows.steps import Steps
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.steps import Steps
 from tests.reliability import toy
 
 LABELS = ("01", "02", "03", "04", "05", "06")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from brainnet.workflows.step import StepResult, run_step
+from brainnet.workflows.engine.step import StepResult, run_step
 
 Execute = Callable[..., StepResult]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainnet import __version__
-from brainnet.workflows.logs import open_log
+from brainnet.workflows.engine.logs import open_log
 
 if TYPE_CHECKING:
     from brainnet.workflows.engine import Outcome

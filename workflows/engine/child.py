@@ -23,9 +23,9 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, NoReturn
 
-from brainnet.workflows.logs import logged, open_log
-from brainnet.workflows.needs import timeout_of
-from brainnet.workflows.step import StepResult, discard, run_step
+from brainnet.workflows.engine.logs import logged, open_log
+from brainnet.workflows.engine.needs import timeout_of
+from brainnet.workflows.engine.step import StepResult, discard, run_step
 
 __all__ = ["Child", "Limits", "StepError"]
 
@@ -34,6 +34,7 @@ _POLL = (0.02, 0.25)  # s between looks at the child, at first and at most
 _HEADROOM = 1.5  # GB of address space above the limit, where an allocation is refused outright
 _KEPT = 0.5  # share of the limit that a process may hold between steps
 _PR_SET_PDEATHSIG = 1
+_MAIN = "import sys; from brainnet.workflows.engine.child import main; main(sys.argv[1:])"
 #: a child dies with the thread that started it, so this one lives as long as the process
 _STARTER = ThreadPoolExecutor(1, "step starter")
 
@@ -218,7 +219,7 @@ def _memory_of(pid: int) -> Callable[[], float]:
 def _start(limits: Limits) -> tuple[Connection, "subprocess.Popen[bytes]"]:
     """Start a child in a group of its own; return our end of the pipe and the process."""
     ours, theirs = Pipe()
-    command = [sys.executable, "-m", "brainnet.workflows.child", str(theirs.fileno()),
+    command = [sys.executable, "-c", _MAIN, str(theirs.fileno()),
                str(os.getpid()), f"{limits.memory:.3f}"]  # fmt: skip
     try:
         process = subprocess.Popen(
@@ -324,7 +325,3 @@ def _refuse_above(memory: float) -> None:
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -25,7 +25,7 @@ from typing import Any
 
 from brainnet import __version__, io
 from brainnet.io import DataError
-from brainnet.workflows.code import code_digest
+from brainnet.workflows.engine.code import code_digest
 
 __all__ = ["StepResult", "discard", "is_done", "run_step", "sidecar_path"]
 

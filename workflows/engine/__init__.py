@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 
 from brainnet import io
 from brainnet.bids import Scan
-from brainnet.workflows.child import Child, Limits, StepError
-from brainnet.workflows.logs import logged, open_log
-from brainnet.workflows.manifest import Manifest
-from brainnet.workflows.progress import Progress
-from brainnet.workflows.resources import Resources
-from brainnet.workflows.scratch import scratch
-from brainnet.workflows.steps import Steps
+from brainnet.workflows.engine.child import Child, Limits, StepError
+from brainnet.workflows.engine.logs import logged, open_log
+from brainnet.workflows.engine.manifest import Manifest
+from brainnet.workflows.engine.progress import Progress
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.scratch import temporary_folder
+from brainnet.workflows.engine.steps import Steps
 
 _LOST = (
     "every worker that ran it was lost: killed, or its machine or job ended. Run the same command "
@@ -146,7 +146,7 @@ def _scratch(resources: Resources) -> Iterator[Resources]:
     if resources.work_dir is None and not local:  # nor is this machine's folder another's
         yield resources
         return
-    with scratch(resources.work_dir) as folder:
+    with temporary_folder(resources.work_dir) as folder:
         yield replace(resources, work_dir=folder)
 
 
@@ -312,7 +312,7 @@ def _distributed(
 ) -> Iterator[Outcome]:
     from distributed import as_completed
 
-    from brainnet.workflows.cluster import connect
+    from brainnet.workflows.engine.cluster import connect
 
     limits = _limits(resources, len(jobs))
     run = uuid.uuid4().hex[:8]  # a scheduler may have other runs, of the same labels
@@ -372,7 +372,7 @@ def _remote(
     """Run one participant in a worker and report its steps to the terminal."""
     from distributed import get_worker
 
-    from brainnet.workflows.cluster import check_wanted, worker_limits
+    from brainnet.workflows.engine.cluster import check_wanted, worker_limits
 
     worker = get_worker()
     child = _child(worker_limits(worker, limits))

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brainnet.workflows.child import Limits
-from brainnet.workflows.resources import Resources
+from brainnet.workflows.engine.child import Limits
+from brainnet.workflows.engine.resources import Resources
 
 _LOG = logging.getLogger("brainnet")
 #: workers only supervise, so silence of five minutes (Dask's own limit) means that one is gone;
@@ -70,7 +70,7 @@ def connect(
         with dask.config.set(_DASK), _scheduler(resources.scheduler) as client:
             yield client
     elif resources.cluster:
-        from brainnet.workflows.slurm import slurm
+        from brainnet.workflows.engine.slurm import slurm
 
         if log_dir is None:
             raise ValueError("log_dir must be given with a cluster.")

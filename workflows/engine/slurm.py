@@ -22,8 +22,8 @@ from typing import Any
 
 from brainnet import io
 from brainnet.workflows import config
-from brainnet.workflows.resources import Resources
-from brainnet.workflows.scratch import clean, scratch
+from brainnet.workflows.engine.resources import Resources
+from brainnet.workflows.engine.scratch import clean, temporary_folder
 
 #: s between looks for jobs that ended before or without their worker saying so
 LOOK = 20.0
@@ -159,7 +159,7 @@ def slurm(resources: Resources, n_participants: int, log_dir: Path) -> Iterator[
     log_dir = (log_dir / "slurm").absolute()
     log_dir.mkdir(parents=True, exist_ok=True)
     clean(log_dir)
-    with scratch(log_dir) as keys, _cluster(wanted, resources, log_dir, keys) as cluster:
+    with temporary_folder(log_dir) as keys, _cluster(wanted, resources, log_dir, keys) as cluster:
         _ask(cluster.job_script(), resources.cluster_config)
         most = max(1, min(wanted.jobs, n_participants))
         cluster.scale(jobs=most)
@@ -214,7 +214,7 @@ def _cluster(wanted: SlurmConfig, resources: Resources, log_dir: Path, keys: Pat
         nanny=False,
         death_timeout=DEATH_TIMEOUT,
         log_directory=str(log_dir),
-        worker_extra_args=["--no-dashboard", "--preload", "brainnet.workflows.worker"],
+        worker_extra_args=["--no-dashboard", "--preload", "brainnet.workflows.engine.worker"],
         security=_security(keys),
         silence_logs="critical",
         scheduler_options=_scheduler_options(resources),
@@ -238,7 +238,7 @@ def _security(keys: Path) -> Any:
 
 
 def _scheduler_options(resources: Resources) -> dict[str, Any]:
-    from brainnet.workflows.cluster import NO_DASHBOARD
+    from brainnet.workflows.engine.cluster import NO_DASHBOARD
 
     if resources.dashboard:
         return {"dashboard_address": ":8787"}

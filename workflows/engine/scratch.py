@@ -21,7 +21,7 @@ _MARK = ".brainnet-scratch"
 
 
 @contextmanager
-def scratch(work_dir: Path | None = None) -> Iterator[Path]:
+def temporary_folder(work_dir: Path | None = None) -> Iterator[Path]:
     """Give a run a folder of its own for temporary files, and remove it afterwards.
 
     Those that killed runs of this machine left beside it are removed first.
@@ -67,8 +67,8 @@ def _marked(folder: Path) -> int:
 def clean(work_dir: Path, *, prefix: str = _PREFIX) -> list[Path]:
     """Remove the folders that killed runs left in a work folder; return which.
 
-    Only folders that `scratch` made and whose run no longer lives are touched. Where the disk's
-    locks do not reach other machines, call it only while none of them has a run there.
+    Only folders that `temporary_folder` made and whose run no longer lives are touched. Where the
+    disk's locks do not reach other machines, call it only while none of them has a run there.
 
     Parameters
     ----------
