@@ -259,7 +259,12 @@ def _resources(options: Options) -> None:
         metavar="FILE",
         help="TOML: queue, cores, memory, walltime, jobs of the cluster",
     )
-    add("--dashboard", action="store_true", default=False, help="serve Dask's dashboard")
+    add(
+        "--dashboard",
+        action="store_true",
+        default=False,
+        help="serve Dask's dashboard on this machine, and say where",
+    )
     add(
         "-w",
         "--work-dir",

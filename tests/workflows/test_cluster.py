@@ -365,3 +365,12 @@ def test_a_job_that_ended_without_a_worker_is_submitted_again(
     assert made.submitted == 1
     asyncio.run(adaptive.target())
     assert asked == ["squeue"]  # not at every look at the work
+
+
+def test_a_dashboard_needs_what_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda _name: None)
+    with (
+        pytest.raises(ValueError, match=r"brainnet\[dashboard\]"),
+        cluster.connect(Resources(n_procs=1, dashboard=True), 1),
+    ):
+        pass

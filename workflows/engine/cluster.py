@@ -1,7 +1,9 @@
 """Where the workers are: on this machine, at a scheduler that runs, or in jobs of a cluster."""
 
+import importlib.util
 import logging
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +31,7 @@ _CLUSTER = {
 }
 #: Dask serves pages whatever it is told: for nobody else, and at no number that others use
 NO_DASHBOARD = "127.0.0.1:0"
+DASHBOARD = "127.0.0.1:8787"
 #: s in which a scheduler must answer
 CONNECT = 15
 #: GB that the worker itself takes of what it is given
@@ -58,10 +61,23 @@ def connect(
     Raises
     ------
     ValueError
-        A scheduler that does not answer or does not fit, or no means to submit jobs.
+        A scheduler that does not answer or does not fit, no means to submit jobs, or no means to
+        serve a dashboard.
     DataError
         A configuration of the cluster that is wrong or refused.
     """
+    if resources.dashboard and importlib.util.find_spec("bokeh") is None:
+        raise ValueError("dashboard (--dashboard) needs bokeh, which is not installed. Use pip "
+                         "install 'brainnet[dashboard]' first.")  # fmt: skip
+    with _client(resources, n_participants, log_dir) as client:
+        if resources.dashboard:
+            print(f"dashboard: {client.dashboard_link}", file=sys.stderr)
+        yield client
+
+
+@contextmanager
+def _client(resources: Resources, n_participants: int, log_dir: Path | None) -> Iterator[Any]:
+    """Start what was asked for, or reach it."""
     import dask
     from distributed import Client
 
@@ -99,7 +115,7 @@ def _local(resources: Resources, n_participants: int) -> Iterator[Any]:
         threads_per_worker=1,
         processes=True,
         memory_limit=0,
-        dashboard_address=":8787" if resources.dashboard else NO_DASHBOARD,
+        dashboard_address=DASHBOARD if resources.dashboard else NO_DASHBOARD,
         silence_logs=logging.CRITICAL,
         local_directory=resources.work_dir and str(resources.work_dir),
     ) as cluster:

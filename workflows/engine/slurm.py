@@ -238,10 +238,10 @@ def _security(keys: Path) -> Any:
 
 
 def _scheduler_options(resources: Resources) -> dict[str, Any]:
-    from brainnet.workflows.engine.cluster import NO_DASHBOARD
+    from brainnet.workflows.engine.cluster import DASHBOARD, NO_DASHBOARD
 
     if resources.dashboard:
-        return {"dashboard_address": ":8787"}
+        return {"dashboard_address": DASHBOARD}
     return {"dashboard": False, "dashboard_address": NO_DASHBOARD}
 
 
