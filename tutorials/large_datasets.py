@@ -81,8 +81,9 @@ assert not (folder / "out").exists()
 #
 # Results are the same to the byte whatever `--nprocs` and `--mem`. Another `--omp-nthreads` adds
 # numbers up in another order, which moves edges in the fourth decimal: keep one value through a
-# study. Each participant runs in a process of its own, and each of its steps is watched from outside: one that crashes, hangs or eats the memory
-# fails by name, and the other participants do not notice.
+# study. Each participant runs in a process of its own, and each of its steps is watched from
+# outside: one that crashes, hangs or eats the memory fails by name, and the other participants do
+# not notice.
 #
 # ## Killed
 #
