@@ -27,18 +27,12 @@ class Modality:
     kind : {"timeseries", "samples", "values"}
         What a region carries: ``(n_timepoints,)`` numbers in time, one number a voxel, or one
         number.
-    units : str
-        Unit of the regional signal as this package hands it on.
-    network : str
-        What an edge of its network says, in words.
     """
 
     name: str
     suffix: str
     datatype: str
     kind: Kind
-    units: str
-    network: str
 
 
 _ROWS = (
@@ -47,24 +41,18 @@ _ROWS = (
         suffix="bold",
         datatype="func",
         kind="timeseries",
-        units="standard deviations of the cleaned BOLD signal",
-        network="Pearson correlation of regional time series",
     ),
     Modality(
         name="morphological",
         suffix="T1w",
         datatype="anat",
         kind="samples",
-        units="ml of grey matter per ml of tissue",
-        network="similarity of the regional distributions of grey matter",
     ),
     Modality(
         name="metabolic",
         suffix="pet",
         datatype="pet",
         kind="samples",
-        units="standardised uptake value ratio",
-        network="similarity of the regional distributions of uptake",
     ),
 )
 

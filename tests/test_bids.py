@@ -7,6 +7,7 @@ import re
 import pytest
 
 from brainnet import bids, io
+from brainnet.bids import ignore
 from brainnet.bids.names import ENTITIES
 from brainnet.io import DataError, DataWarning
 
@@ -407,3 +408,51 @@ def test_an_independent_indexer_agrees(shared_data):
         assert (scan.suffix, scan.datatype) == (theirs[name]["suffix"], theirs[name]["datatype"])
         assert scan.entities.get("task") == theirs[name]["task"]
         assert scan.metadata == bids2table.load_bids_metadata(scan.path)
+
+
+def test_others_are_not_looked_at_where_those_wanted_are_there(tmp_path, monkeypatch):
+    root = tmp_path / "bids"
+    put(root, "dataset_description.json", {"Name": "toy"})
+    (root / ".bidsignore").write_text("*.html\nsub-03/\n")
+    put(root, "T1w.json", {"A": 1})
+    for number in range(1, 31):
+        put(root, f"sub-{number:02d}/anat/sub-{number:02d}_T1w.nii.gz")
+        put(root, f"sub-{number:02d}_T1w.json", {"B": number})
+    matched, compiled = [], []
+    match, compile_ = ignore.Ignored.__contains__, ignore._compile
+    monkeypatch.setattr(
+        ignore.Ignored, "__contains__", lambda self, name: matched.append(name) or match(self, name)
+    )
+    monkeypatch.setattr(
+        ignore, "_compile", lambda *given: compiled.append(given) or compile_(*given)
+    )
+    for label in ("02", "sub-04"):
+        (scan,) = bids.index(root, subjects=[label])
+        assert scan.metadata == {"A": 1, "B": int(label[-2:])}
+    assert not [name for name in matched if "sub-" in name and name[4:6] not in ("02", "04")]
+    assert len(compiled) == 1
+    with pytest.raises(DataError, match="no participant 03"):
+        bids.index(root, subjects=["03"])
+    (root / ".bidsignore").write_text("sub-02/\n")
+    with pytest.raises(DataError, match="no participant 02"):
+        bids.index(root, subjects=["02"])
+
+
+def test_whether_a_dataset_is_derivative_may_be_told(tmp_path):
+    put(tmp_path, "dataset_description.json", {"Name": "masks"})
+    put(tmp_path, "sub-01/anat/sub-01_desc-brain_mask.nii.gz")
+    assert len(bids.index(tmp_path, derivative=True)) == 1
+    with pytest.raises(DataError, match="known modality"):
+        bids.index(tmp_path)
+
+
+def test_derivatives_that_results_are_made_from_are_linked(dataset, tmp_path):
+    given = [tmp_path / "a", tmp_path / "b", tmp_path / "a"]
+    path = bids.write_dataset_description(tmp_path / "out", dataset, derivatives=given)
+    content = io.load_json(path)
+    links = content["DatasetLinks"]
+    assert list(links) == ["raw", "derivative1", "derivative2"]
+    assert (links["derivative1"], links["derivative2"]) == ("../a", "../b")
+    assert [each["URL"] for each in content["SourceDatasets"]] == [
+        "bids:raw:", "bids:derivative1:", "bids:derivative2:"
+    ]  # fmt: skip

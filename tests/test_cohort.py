@@ -171,6 +171,57 @@ def test_sessions_are_chosen_not_mixed(tmp_path, atlas):
         cohort.gather(tmp_path, people("01"), atlas=atlas, session="m99")
 
 
+def test_runs_that_differ_in_more_than_the_run_are_said(out, atlas):
+    """Opposite phase encodings of a task are averaged, as its runs are, but not in silence."""
+    (out / "sub-01/func/sub-01_task-rest_seg-Tiny_stat-pearsoncorrelation_relmat.tsv").unlink()
+    put(out, "01", "functional", network(1), extra="task-rest_dir-AP_run-1")
+    put(out, "01", "functional", network(9), extra="task-rest_acq-fast_dir-PA_run-1")
+    said = r"sub-01 has 2 functional networks of task rest .* acq \(fast, none\); dir \(AP, PA\)"
+    with pytest.warns(DataWarning, match=said):
+        found = cohort.gather(out, TWO, atlas=atlas)["edges"].sel(subject="01")[0]
+    expected = np.tanh((np.arctanh(network(1)) + np.arctanh(network(9))) / 2)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("session", [None, "func"])
+def test_anatomy_of_a_session_of_its_own_goes_with_function(tmp_path, atlas, session):
+    put(tmp_path, "01", "morphological", network(2), session="ses-anat")
+    put(tmp_path, "01", "functional", network(1), session="ses-func")
+    with pytest.warns(DataWarning) as said:
+        gathered = cohort.gather(tmp_path, people("01"), atlas=atlas, session=session)
+    assert [str(each.message).partition(":")[0] for each in said] == [
+        "sub-01 has no morphological network of session func"
+    ]
+    np.testing.assert_array_equal(gathered["edges"][0, 0], network(1))
+    np.testing.assert_array_equal(gathered["edges"][0, 1], network(2))
+    assert len(cohort.sources(tmp_path, "Tiny", session).files) == 2
+
+
+def test_the_session_asked_for_keeps_its_own_anatomy(tmp_path, atlas):
+    for session, seed in (("ses-m00", 1), ("ses-m12", 2)):
+        put(tmp_path, "01", "morphological", network(seed), session=session)
+    put(tmp_path, "01", "functional", network(3), session="ses-m12")
+    later = cohort.gather(tmp_path, people("01"), atlas=atlas, session="m12")
+    np.testing.assert_array_equal(later["edges"][0, 1], network(2))
+    first = cohort.gather(tmp_path, people("01"), atlas=atlas, session="m00")
+    assert np.isnan(first["edges"][0, 0]).all(), "function is not taken from another visit"
+
+
+def test_the_default_session_has_function_or_measured_pet(tmp_path, atlas):
+    """PET that was made up from the T1w image lies with it, and does not decide."""
+    put(tmp_path, "01", "morphological", network(1), session="ses-a")
+    simulate(put(tmp_path, "01", "metabolic", network(2), session="ses-a"))
+    put(tmp_path, "01", "functional", network(3), session="ses-b")
+    put(tmp_path, "01", "morphological", network(4), session="ses-c")
+    with pytest.warns(DataWarning) as said:
+        gathered = cohort.gather(tmp_path, people("01"), atlas=atlas)
+    text = " ".join(str(each.message) for each in said)
+    assert "sessions a, b, c: b is used, the others are not" in text
+    assert "no morphological network of session b: that of session a is used" in text
+    np.testing.assert_array_equal(gathered["edges"][0, 0], network(3))
+    np.testing.assert_array_equal(gathered["edges"][0, 1], network(1))
+
+
 def test_session_chooses_the_row_of_the_table(tmp_path, atlas):
     put(tmp_path, "01", "functional", network(1), session="ses-m12")
     table = people("01", "01", session_id=["ses-m00", "ses-m12"], stage=["CN", "SMC"])

@@ -129,8 +129,8 @@ def _anatomical(done: Sequence[_Participant], settings: Settings) -> dict[str, A
     tissues = {tissue_words(each) for person in done for each in person.tissues}
     return {
         "bias_correction": "N4",
-        "brain_mask": "mixed" if masks == {"deepbet", "input"} else " or ".join(sorted(masks)),
-        "tissue": " or ".join(sorted(tissues)) or anatomical.TISSUE_METHOD,
+        "brain_mask": sorted(masks),
+        "tissue": sorted(tissues) or [anatomical.TISSUE_METHOD],
         "registration": "SyN" if settings.registration == "ants" else "symmetric",
         "quality": settings.quality,
         "template": choices.MNI,

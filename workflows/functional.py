@@ -36,7 +36,7 @@ def run(
     t_r = _repetition_time(scan)
     paths = _paths(scan, out_dir, settings)
     _align(scan, paths, anatomy, settings, steps)
-    spaces.carry_bold(scan, paths, anatomy, out_dir, settings, steps, facts=_facts(scan, t_r))
+    spaces.carry_bold(scan, paths, anatomy, out_dir, settings, steps, facts=_facts(scan))
     _extract(t_r, paths, anatomy, settings, steps)
     return paths
 
@@ -79,6 +79,7 @@ def _align(scan: Scan, paths: Paths, anatomy: Paths, settings: Settings, steps: 
             "mask": anatomy["mask"],
         },
         outputs={"bold": paths["bold"], "mask": paths["mask"]},
+        parameters={"facts": _facts(scan)},
     )
 
 
@@ -103,6 +104,7 @@ def _extract(t_r: float, paths: Paths, anatomy: Paths, settings: Settings, steps
             "bold": paths["bold"],
             "mask": paths["mask"],
             "dseg": anatomy["dseg"],
+            "volumes": anatomy["volumes"],
             "confounds": paths["confounds"],
         }
         | settings.atlas_files(),
@@ -125,10 +127,10 @@ def _repetition_time(scan: Scan) -> float:
     return float(t_r)
 
 
-def _facts(scan: Scan, t_r: float) -> dict[str, Any]:
+def _facts(scan: Scan) -> dict[str, Any]:
     """Return the metadata that every series of a run carries."""
     task = scan.metadata.get("TaskName") or scan.entities.get("task")
-    return {"RepetitionTime": t_r} | ({"TaskName": str(task)} if task else {})
+    return {"RepetitionTime": _repetition_time(scan)} | ({"TaskName": str(task)} if task else {})
 
 
 def _relevant(scan: Scan) -> dict[str, bool]:
@@ -164,7 +166,9 @@ def _warn(message: str) -> None:
     warnings.warn(message, io.DataWarning, stacklevel=3)
 
 
-def resample_once(inputs: Paths, outputs: Paths) -> dict[str, dict[str, Any]]:
+def resample_once(
+    inputs: Paths, outputs: Paths, *, facts: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Carry every volume to T1w space in one cubic interpolation; mark what was measured."""
     bold_img = io.load_img(inputs["bold"], ndim=4)
     mask_img = io.load_img(inputs["mask"], ndim=3)
@@ -179,10 +183,14 @@ def resample_once(inputs: Paths, outputs: Paths) -> dict[str, dict[str, Any]]:
             "Remove volumes without finite voxels; look at the field of view, the head motion and "
             "the registration to the T1w image",
         )
-    io.save_img(resample.resample_series(bold_img, grid, matrices), outputs["bold"])
+    moved = resample.resample_series(bold_img, grid, matrices)
+    io.save_img(spaces.with_repetition_time(moved, facts["RepetitionTime"]), outputs["bold"])
     io.save_img(Nifti1Image((measured & brain).astype(np.uint8), grid.affine), outputs["mask"])
     aligned = {"SpatialReference": uri(inputs["mask"])}
-    return {"bold": aligned | {"SkullStripped": False}, "mask": aligned | {"Type": "Brain"}}
+    return {
+        "bold": {**facts, "SkullStripped": False} | aligned,
+        "mask": aligned | {"Type": "Brain"},
+    }
 
 
 def tabulate_confounds(inputs: Paths, outputs: Paths) -> None:
@@ -220,6 +228,8 @@ def extract_timeseries(
     raw, coverage = extract.region_timeseries(
         bold_img, labels_img, regions.indices, mask_img=io.load_img(inputs["mask"])
     )
+    coverage *= spaces.shown_share(inputs, regions, bold_img)
+    raw[:, coverage < extract.MIN_COVERAGE] = np.nan
     _warn_unmeasured(raw, regions.names)
     table = io.load_table(inputs["confounds"])
     chosen, strategy = clean.select_confounds(table, n_timepoints=len(raw), t_r=t_r)
@@ -244,6 +254,6 @@ def _warn_unmeasured(timeseries: np.ndarray, names: list[str]) -> None:
     ]
     if missing:
         _warn(
-            f"{len(missing)} of {len(names)} regions were not measured by this run and are NaN: "
-            f"{', '.join(missing)}."
+            f"{len(missing)} of {len(names)} regions are NaN: this run, or the T1w image's field "
+            f"of view, holds less than half of them: {', '.join(missing)}."
         )

@@ -43,7 +43,8 @@ def run(
     settings : Settings, optional
         Atlas, kinds of edges and seed.
     session : str, optional
-        Which session's networks; needed where there are several.
+        Which session's networks, with or without ``ses-``; the names of the group's files add
+        it. Needed where there are several.
     n_splits : int
         Folds of the cross-validation.
     notify : callable
@@ -66,19 +67,20 @@ def run(
     if not out_dir.is_dir():
         raise io.DataError(out_dir, "is not a folder", "Run the participant level first")
     settings = resolve(settings or Settings(), out_dir)
+    session = None if session is None else session.removeprefix("ses-")
     found = cohort.sources(out_dir, settings.atlas, session, kinds=settings.connectome)
     table, _ = cohort.participants_table(out_dir, participants, session)
     assert table is not None  # a path was given
     _check_classes(table, found, target, n_splits)
     steps = Steps(notify or (lambda _step: None))
-    label = networks.run_label(settings)
+    label = networks.run_label(settings) + (f"_ses-{session}" if session else "")
     steps.run(
         "cohort",
         gather,
         inputs={path.relative_to(out_dir).as_posix(): path for path in found.files}
         | {"participants": participants}
         | settings.atlas_files(),
-        outputs={"cohort": out_dir / f"cohort{label}.nc"},
+        outputs={"cohort": _files(out_dir, label)["cohort"]},
         parameters={
             "atlas": settings.atlas,
             "session": session,
@@ -115,10 +117,21 @@ def _absent(table: pd.DataFrame, found: cohort.Sources, session: str | None) -> 
     failed = {
         label: f"failed at the participant level: {why}" for label, why in found.failed.items()
     }
-    which = f" of session {session.removeprefix('ses-')}" if session else ""
+    which = f" of session {session}" if session else ""
     why = f"no network{which}: the participant level did not finish, or was not run"
     here = {*found.networks, *failed}
     return failed | {str(label): why for label in table.index if label not in here}
+
+
+def _files(out_dir: Path, label: str) -> dict[str, Path]:
+    """Name what the group level writes; ``label`` tells atlases, kinds and sessions apart."""
+    return {
+        "cohort": out_dir / f"cohort{label}.nc",
+        "scores": out_dir / f"group{label}_scores.tsv",
+        "differences": out_dir / f"group{label}_differences.tsv",
+        "predictions": out_dir / f"group{label}_predictions.tsv",
+        "page": out_dir / f"group{label}.html",
+    }
 
 
 def stage(
@@ -134,15 +147,10 @@ def stage(
     """Stage the subjects of ``out_dir/cohort<label>.nc`` and write the page; return its path.
 
     ``absent`` says of participants that are not in the cohort why: the page lists them. ``label``
-    tells runs apart, as `networks.run_label` does.
+    tells runs apart, as `networks.run_label` does, and sessions.
     """
-    files = {
-        "cohort": out_dir / f"cohort{label}.nc",
-        "scores": out_dir / f"group{label}_scores.tsv",
-        "differences": out_dir / f"group{label}_differences.tsv",
-        "predictions": out_dir / f"group{label}_predictions.tsv",
-    }
-    page = out_dir / f"group{label}.html"
+    files = _files(out_dir, label)
+    page = files.pop("page")
     steps.run(
         "staging",
         evaluate,

@@ -16,6 +16,7 @@ from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.atlas import Atlas
 from brainnet.bids import Scan, derivative_path
+from brainnet.cohort.files import preferred_task
 from brainnet.connectome.kinds import KINDS, Kind, first_kinds, kinds_of
 from brainnet.modalities import MODALITIES
 from brainnet.signals import extract
@@ -107,13 +108,19 @@ def save_samples(
     outputs: Paths,
     *,
     mask_img: Nifti1Image | None = None,
+    share: ArrayLike = 1.0,
 ) -> None:
-    """Write the values of each measured region's voxels, and the regions' coverage."""
+    """Write the values of each measured region's voxels, and the regions' coverage.
+
+    ``share``, (n_regions,), is what ``labels_img`` holds of each whole region.
+    """
     samples, coverage = extract.voxel_samples(img, labels_img, atlas.indices, mask_img=mask_img)
+    coverage = coverage * np.asarray(share)
+    enough = coverage >= extract.MIN_COVERAGE
     save_coverage(coverage, atlas, outputs["coverage"])
     frames = [
-        pd.DataFrame({"name": name, "value": values})
-        for name, values in zip(atlas.names, samples, strict=True)
+        pd.DataFrame({"name": name, "value": values if ok else values[:0]})
+        for name, values, ok in zip(atlas.names, samples, enough, strict=True)
     ]
     io.save_table(pd.concat(frames, ignore_index=True), outputs["samples"])
 
@@ -254,15 +261,25 @@ def run_label(settings: Settings) -> str:
 def by_name(results: Sequence[Result]) -> dict[str, Result]:
     """Name each result by its modality; further runs of a modality add their entities.
 
-    The first run of a modality has the modality's plain name.
+    The run that a cohort takes has the modality's plain name: the first, and of several tasks the
+    first of `brainnet.cohort.files.preferred_task`. So the name means the same for everybody.
     """
     named: dict[str, Result] = {}
     for result in results:
         entities = result.scan.entities.items()
         detail = "_".join(f"{k}-{v}" for k, v in entities if k not in ("sub", "ses"))
-        name = f"{result.modality}_{detail}" if result.modality in named else result.modality
-        named[name] = result
+        plain = result is _plain(result.modality, results)
+        named[result.modality if plain else f"{result.modality}_{detail or 'other'}"] = result
     return named
+
+
+def _plain(modality: str, results: Sequence[Result]) -> Result:
+    """Return which result of a modality is called by its plain name."""
+    ours = [each for each in results if each.modality == modality]
+    if MODALITIES[modality].kind != "timeseries":
+        return ours[0]
+    tasks = [each.scan.entities.get("task", "") for each in ours]
+    return ours[tasks.index(preferred_task(tasks))]
 
 
 def measure(

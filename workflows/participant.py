@@ -111,7 +111,7 @@ def run(
         settings = replace(settings, derivatives=derivatives)
     jobs = find_jobs(bids_dir, out_dir, participant_label, session_label, settings)
     planned(settings, out_dir)  # raises before anything is written
-    bids.write_dataset_description(out_dir, bids_dir)
+    bids.write_dataset_description(out_dir, bids_dir, derivatives=settings.derivatives)
     _sweep(out_dir, out_dir / "logs", out_dir / "atlas")
     settings = resolve(settings, out_dir)
     jobs = {label: replace(job, settings=settings) for label, job in jobs.items()}
@@ -139,8 +139,8 @@ def _sweep(*folders: Path) -> None:
 def _write_methods(jobs: Mapping[str, Job]) -> None:
     """Write the methods of all participants, unless the run had only some of those processed."""
     job = next(iter(jobs.values()))
-    there = {each.name[4:] for each in job.out_dir.glob("sub-*") if each.is_dir()}
-    if there <= set(jobs):
+    others = (each for each in job.out_dir.glob("sub-*") if each.name[4:] not in jobs)
+    if not any(each.is_dir() for each in others):
         try:
             citation.write_methods(job.out_dir, job.bids_dir, job.settings, labels=list(jobs))
         except io.DataError as error:
@@ -170,11 +170,16 @@ def find_jobs(
     if settings.anat_only:
         scans = [scan for scan in scans if scan.suffix not in PIPELINES]
     found = bids.by_subject(scans)
-    return {
+    jobs = {
         label: Job(found.get(label, []), sessions, bids_dir, out_dir, settings, problems.get(label))
         for label in labels
         if _has_session(label, found.get(label, []), sessions)
     }
+    if not jobs:
+        what = f"no participant has an image of session {', '.join(sessions or ())} left"
+        remedy = "Loosen --session-label, --anat-only, --task-id or the filter file"
+        raise io.DataError(bids_dir, what, remedy)
+    return jobs
 
 
 def _invalid(bids_dir: Path, labels: Sequence[str]) -> dict[str, io.DataError]:
@@ -237,7 +242,25 @@ def process(
         made = attempt(page.run, where, results, attempt.failures, job.out_dir, job.settings, steps)
         outcome.pages.extend([made] if made else [])
         outcome.failures.extend(attempt.failures)
-    return outcome
+    return replace(outcome, scope=_scope(job))
+
+
+def _scope(job: Job) -> str:
+    """Say to what of the participant a run is confined, in flags."""
+    settings = job.settings
+    said = {
+        "--anat-only": settings.anat_only,
+        "--reports-only": settings.reports_only,
+        "--task-id": settings.task_id,
+        "--bids-filter-file": settings.bids_filter_file,
+        "--session-label": job.sessions,
+    }
+    values = {
+        flag: " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+        for flag, value in said.items()
+        if value
+    }
+    return " ".join(flag if text == "True" else f"{flag} {text}" for flag, text in values.items())
 
 
 def _sessions(scans: Sequence[Scan], wanted: tuple[str, ...] | None) -> list[str | None]:

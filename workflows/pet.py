@@ -67,6 +67,7 @@ def run(
             "suvr": paths["suvr"],
             "mask": paths["mask"],
             "dseg": anatomy["dseg"],
+            "volumes": anatomy["volumes"],
         }
         | settings.atlas_files(),
         outputs={name: paths[name] for name in ("values", "samples", "coverage")},
@@ -196,7 +197,10 @@ def regional_uptake(
     values, coverage = extract.region_values(
         suvr_img, labels_img, regions.indices, mask_img=mask_img
     )
+    share = spaces.shown_share(inputs, regions, suvr_img)
+    coverage *= share
+    values[coverage < extract.MIN_COVERAGE] = np.nan
     table = pd.DataFrame({"name": regions.names, "value": values, "coverage": coverage})
     io.save_table(table, outputs["values"])
-    networks.save_samples(suvr_img, labels_img, regions, outputs, mask_img=mask_img)
+    networks.save_samples(suvr_img, labels_img, regions, outputs, mask_img=mask_img, share=share)
     return {key: _mark(simulated) for key in outputs}

@@ -5,7 +5,6 @@ record matches is done, and one that reads what another would write anew has to 
 """
 
 import heapq
-import os
 import re
 import shutil
 import textwrap
@@ -19,7 +18,7 @@ from brainnet.bids import ENTITY_ORDER
 from brainnet.bids.names import parse
 from brainnet.workflows import participant
 from brainnet.workflows.engine import Attempts, Outcome
-from brainnet.workflows.engine.needs import NEEDS, USUAL, Needs, needs_of
+from brainnet.workflows.engine.needs import NEEDS, USUAL, Needs, needs_of, unpacked
 from brainnet.workflows.engine.pace import pace
 from brainnet.workflows.engine.resources import Resources
 from brainnet.workflows.engine.step import StepResult, is_done, sidecar_path
@@ -226,7 +225,7 @@ class Planner:
         """Return the size of the scan that a step works on, as a multiple of the usual."""
         raw = [path for path in inputs.values() if self._out_dir not in path.parents]
         if raw and (datatype, scan) not in self._sizes:
-            size = max(_unpacked(path) for path in raw) / 1e6
+            size = max(unpacked(path) for path in raw) / 1e6
             self._sizes[datatype, scan] = size / USUAL.get(datatype, size or 1.0)
         return self._sizes.get((datatype, scan), 1.0)
 
@@ -248,20 +247,6 @@ def _scan_of(output: Path, out_dir: Path) -> tuple[str, str]:
     entities, _ = parse(output.name.split(".")[0])
     kept = [f"{key}-{value}" for key, value in entities.items() if key in _OF_SCANS]
     return folder, "_".join(kept)
-
-
-def _unpacked(path: Path) -> float:
-    """Return the bytes of a file, unpacked, as the end of a gzip file tells; 0 if unreadable."""
-    try:
-        size = path.stat().st_size
-        if not path.name.endswith(".gz"):
-            return float(size)
-        with path.open("rb") as stream:
-            stream.seek(-4, os.SEEK_END)
-            told = int.from_bytes(stream.read(4), "little")
-    except OSError:
-        return 0.0
-    return float(told if told >= size else told + (1 << 32) * (1 + (size - told >> 32)))
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def find(scan: Scan, datasets: Sequence[Path], steps: Steps) -> Given:
     for folder in map(Path, datasets):
         if not (folder / f"sub-{scan.subject}").is_dir():
             continue
-        found = bids.index(folder, subjects=[scan.subject])
+        found = bids.index(folder, subjects=[scan.subject], derivative=True)
         mine = [each for each in found if each.datatype == "anat" and _is_of(each, scan)]
         mask = _one(mine, "mask", desc="brain")
         tissue = {label: _one(mine, "probseg", label=label) for label in TISSUES}

@@ -16,6 +16,7 @@ from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.bids import Scan, derivative_path
 from brainnet.imaging import resample
+from brainnet.signals import extract
 from brainnet.workflows.choices import OutputSpace, output_spaces
 from brainnet.workflows.engine.step import sidecar_path
 from brainnet.workflows.engine.steps import Steps
@@ -183,7 +184,7 @@ def resample_bold(
     _check_size(grid, bold_img.shape[3], inputs["bold"])
     matrices = load_matrices(inputs["motion"]) @ load_matrices(inputs["to_t1w"])[0]
     moved = resample.resample_series(bold_img, grid, matrices, displacement_img=field_img)
-    io.save_img(moved, outputs["bold"])
+    io.save_img(with_repetition_time(moved, facts["RepetitionTime"]), outputs["bold"])
     measured = resample.coverage_mask(bold_img, grid, matrices, displacement_img=field_img)
     _save_mask(
         io.load_img(inputs["mask"], ndim=3), grid, field_img, outputs["mask"],
@@ -268,6 +269,52 @@ def voxel_size(img: Nifti1Image) -> float:
     2.0
     """
     return float(np.prod(img.header.get_zooms()[:3]) ** (1 / 3))
+
+
+def with_repetition_time(img: Nifti1Image, t_r: float) -> Nifti1Image:
+    """Write the sidecar's repetition time, s, over that of the raw header, and return the image.
+
+    Examples
+    --------
+    >>> img = Nifti1Image(np.zeros((2, 2, 2, 5), np.float32), np.eye(4))
+    >>> with_repetition_time(img, 2.0).header.get_zooms()[3].item()
+    2.0
+    """
+    img.header.set_zooms((*img.header.get_zooms()[:3], t_r))
+    img.header.set_xyzt_units("mm", "sec")
+    return img
+
+
+def shown_share(
+    inputs: Paths, regions: atlases.Atlas, grid_img: Nifti1Image
+) -> NDArray[np.float64]:
+    """Return the share of each whole region that a grid over the T1w image holds.
+
+    Coverage counted on such a grid is relative to this: neither what the T1w image's field of
+    view cuts off nor what the box around the brain leaves out has a voxel there.
+
+    Parameters
+    ----------
+    inputs : mapping of str to pathlib.Path
+        ``dseg``, the atlas on the T1w image's grid, and ``volumes``, the table that says how much
+        of each region lies in that image's field of view.
+    regions : brainnet.atlas.Atlas
+        The regions, in the order of the table.
+    grid_img : 3-D or 4-D image
+        Only its first three dimensions and its affine are used.
+
+    Returns
+    -------
+    (n_regions,) array
+        In 0..1; 0 where it is not known.
+    """
+    dseg_img = io.load_img(inputs["dseg"], ndim=3)
+    everywhere = Nifti1Image(np.ones(grid_img.shape[:3], np.uint8), grid_img.affine)
+    box_img = resample.resample_labels(everywhere, dseg_img)
+    _, in_box = extract.region_values(box_img, dseg_img, regions.indices, mask_img=box_img)
+    in_view = io.load_table(inputs["volumes"], required=("name", "coverage"))["coverage"]
+    share: NDArray[np.float64] = in_box * np.nan_to_num(in_view.to_numpy(np.float64))
+    return share
 
 
 def _first_volume(field_img: Nifti1Image) -> Nifti1Image:

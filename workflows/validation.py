@@ -189,10 +189,14 @@ def _crashed(root: Path, status: int, said: IO[bytes]) -> DataError:
 def _issues(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
     """Yield the issues of a report, which for a large dataset is too large to read at once."""
     decoder, start = json.JSONDecoder(), '"issues":['
-    text, place = stream.read(_BLOCK).decode(), 0
+    text, block = "", _text_block(stream)
+    while block and start not in text + block:
+        text, block = text + block, _text_block(stream)
+    text += block
     place = text.index(start) + len(start)
     ended = False
     while True:
+        place += text[place : place + 1] == ","
         if text[place : place + 1] == "]":
             return
         try:
@@ -205,7 +209,6 @@ def _issues(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
             text, place = text[place:] + block, 0
             continue
         yield issue
-        place += text[place : place + 1] == ","
 
 
 def _text_block(stream: IO[bytes]) -> str:

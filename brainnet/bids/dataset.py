@@ -1,6 +1,7 @@
 """Walk a BIDS dataset: names only, and the sidecars that apply."""
 
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,12 @@ _SURFACES = tuple(
 _UNREADABLE = "Check the link or the rights of the folder"
 
 
-def index(bids_dir: Path | str, *, subjects: Sequence[str] | None = None) -> list[Scan]:
+def index(
+    bids_dir: Path | str,
+    *,
+    subjects: Sequence[str] | None = None,
+    derivative: bool | None = None,
+) -> list[Scan]:
     """Return every image of a BIDS dataset, sorted by participant and path.
 
     A raw dataset or a derivative one: in the latter, masks, probability maps and images in
@@ -37,6 +43,9 @@ def index(bids_dir: Path | str, *, subjects: Sequence[str] | None = None) -> lis
         Folder with ``dataset_description.json`` and ``sub-*`` folders.
     subjects : sequence of str, optional
         Labels, with or without ``sub-``; everybody by default.
+    derivative : bool, optional
+        Whether the dataset is a derivative one; by default what its description says, and raw
+        where it does not say.
 
     Returns
     -------
@@ -59,9 +68,11 @@ def index(bids_dir: Path | str, *, subjects: Sequence[str] | None = None) -> lis
     """
     root = Path(bids_dir)
     labels = participants(root, labels=subjects)
-    walk = _Walk(root)
+    walk = _Walk(root, labels)
     scans = [scan for label in labels for scan in walk.participant(label)]
-    derivative = io.load_json(root / "dataset_description.json").get("DatasetType") == "derivative"
+    if derivative is None:
+        kind = io.load_json(root / "dataset_description.json").get("DatasetType")
+        derivative = kind == "derivative"
     known = any(modality_of(scan.suffix, scan.datatype) for scan in scans)
     if not (known or (derivative and scans) or any(scan.problem for scan in scans)):
         rows = ", ".join(f"{row.datatype}/*_{row.suffix}" for row in MODALITIES.values())
@@ -94,7 +105,8 @@ def participants(bids_dir: Path | str, *, labels: Sequence[str] | None = None) -
     Warns
     -----
     DataWarning
-        A folder ``sub-*`` whose label is not letters and digits: it is left out.
+        A folder ``sub-*`` whose label is not letters and digits: it is left out. Nobody else's
+        folder is looked at where all those wanted are there.
     """
     root = Path(bids_dir)
     if not root.is_dir():
@@ -104,12 +116,27 @@ def participants(bids_dir: Path | str, *, labels: Sequence[str] | None = None) -
         what = "no dataset_description.json: this is not the top of a BIDS dataset"
         raise DataError(root, what, "Give that folder, or write the file (Name, BIDSVersion)")
     io.load_json(root / "dataset_description.json")
-    found = _labels(root)
-    if not found:
-        raise DataError(root, "no participant folder (sub-*)", "Add one, or give another dataset")
-    chosen = found if labels is None else _wanted(labels, found, root)
+    chosen = _there(root, labels)
+    if not chosen:
+        found = _labels(root)
+        if not found:
+            what = "no participant folder (sub-*)"
+            raise DataError(root, what, "Add one, or give another dataset")
+        chosen = found if labels is None else _wanted(labels, found, root)
     _refuse_equal_but_for_case(chosen, root)
     return chosen
+
+
+def _there(root: Path, labels: Sequence[str] | None) -> list[str]:
+    """Return the labels asked for if all have a folder, without listing the others' folders."""
+    ignored = Ignored(root)
+    wanted = sorted({label.removeprefix("sub-") for label in labels or ()})
+    names = [f"sub-{label}" for label in wanted if LABEL.fullmatch(label)]
+    try:
+        there = [name for name in names if f"{name}/" not in ignored and (root / name).is_dir()]
+    except OSError:  # told of the participant when the folder is listed
+        return []
+    return wanted if len(there) == len(wanted) else []
 
 
 def _labels(root: Path) -> list[str]:
@@ -188,11 +215,23 @@ def _left_out(what: str, why: str, kind: str) -> None:
 class _Walk:
     """Goes through participants' folders, one after another."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, labels: Sequence[str]) -> None:
         self._root, self._top = root, os.fspath(root).rstrip("/")
         self._ignored = Ignored(root)
         self._sidecars = Sidecars(root)
-        self._sidecars.add("", self._list("").sidecars)
+        self._sidecars.add("", self._top_sidecars(set(labels)))
+
+    def _top_sidecars(self, labels: set[str]) -> list[str]:
+        """List the JSON files at the top, without those of participants who are not wanted."""
+        with os.scandir(self._root) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(".json"))
+        return [
+            name
+            for name in names
+            if not name.startswith(".")
+            and (not name.startswith("sub-") or re.split(r"[_.]", name[4:])[0] in labels)
+            and name not in self._ignored
+        ]
 
     def participant(self, label: str) -> list[Scan]:
         """Return the images of a participant, or one scan that says why there are none."""

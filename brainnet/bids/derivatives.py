@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,9 @@ def check_inside(out_dir: Path | str, path: Path) -> Path:
     return path
 
 
-def write_dataset_description(out_dir: Path | str, source_dir: Path | str) -> Path:
+def write_dataset_description(
+    out_dir: Path | str, source_dir: Path | str, *, derivatives: Sequence[Path | str] = ()
+) -> Path:
     """Make a folder a derivatives dataset: description, ``.bidsignore`` and README.
 
     The name repeats that of the source, so that results of simulated data say so. Nothing is
@@ -147,6 +149,8 @@ def write_dataset_description(out_dir: Path | str, source_dir: Path | str) -> Pa
         Top of the derivatives dataset.
     source_dir : path
         Top of the dataset it is made from; linked as ``raw``, relative to `out_dir`.
+    derivatives : sequence of path
+        Derivatives datasets that results are made from too; linked as ``derivative1`` and so on.
 
     Returns
     -------
@@ -164,7 +168,10 @@ def write_dataset_description(out_dir: Path | str, source_dir: Path | str) -> Pa
     _check_place(out, source)
     origin = io.load_json(source / "dataset_description.json")
     path = out / "dataset_description.json"
-    description = _description(origin, Path(os.path.relpath(source, out)).as_posix())
+    others = dict.fromkeys(Path(folder).resolve() for folder in derivatives)
+    known = {"raw": source} | {f"derivative{n}": folder for n, folder in enumerate(others, 1)}
+    links = {key: Path(os.path.relpath(to, out)).as_posix() for key, to in known.items()}
+    description = _description(origin, links)
     _save_if_new(path, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
     _save_if_new(out / ".bidsignore", "\n".join(_IGNORED) + "\n")
     if not any((out / name).exists() for name in _READMES):
@@ -197,7 +204,7 @@ def _is_ours(description: Mapping[str, Any]) -> bool:
     return ours and description.get("DatasetType") == "derivative"
 
 
-def _description(origin: Mapping[str, Any], raw: str) -> dict[str, Any]:
+def _description(origin: Mapping[str, Any], links: Mapping[str, str]) -> dict[str, Any]:
     """Return the description; what is taken over from the source is text of one line."""
     name, doi = origin.get("Name"), origin.get("DatasetDOI")
     of = shown(name) if isinstance(name, str) else "a dataset without a name"
@@ -207,8 +214,8 @@ def _description(origin: Mapping[str, Any], raw: str) -> dict[str, Any]:
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "brainnet", "Version": __version__}],
-        "SourceDatasets": [from_source],
-        "DatasetLinks": {"raw": raw},
+        "SourceDatasets": [from_source, *({"URL": f"bids:{key}:"} for key in list(links)[1:])],
+        "DatasetLinks": dict(links),
     }
 
 

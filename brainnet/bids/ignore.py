@@ -1,5 +1,6 @@
 """What a dataset's ``.bidsignore`` leaves out, in the syntax of ``.gitignore``."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -27,8 +28,10 @@ class Ignored:
 
     def __init__(self, root: Path) -> None:
         path = root / ".bidsignore"
-        there = path.is_file() and path.stat().st_size > 0
-        self._spec = _compile(io.load_text(path), path) if there else None
+        self._spec = None
+        if path.is_file() and (state := path.stat()).st_size > 0:
+            version = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+            self._spec = _read(path, version)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to look for."""
@@ -40,6 +43,12 @@ class Ignored:
         That of a folder ends in ``/``.
         """
         return self._spec is not None and self._spec.match_file(inside)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, version: tuple[int, ...]) -> GitIgnoreSpec | None:
+    """Return the patterns of a file, compiled once for each version of it."""
+    return _compile(io.load_text(path), path)
 
 
 def _compile(text: str, path: Path) -> GitIgnoreSpec | None:

@@ -174,8 +174,9 @@ def _shared_settings(options: argparse.Namespace, settings: "Settings") -> "Sett
 
 def _resources(options: argparse.Namespace) -> "Resources":
     """Return what the options say of processes, threads and memory."""
-    from brainnet.workflows.engine.resources import Resources, default_procs
+    from brainnet.workflows.engine.resources import Resources, default_memory, default_procs
 
+    elsewhere = options.scheduler or options.cluster
     threads = options.omp_nthreads
     if options.nprocs is not None and (options.scheduler or options.cluster):
         raise ValueError("--nprocs is about this machine; with --scheduler or --cluster the "
@@ -187,20 +188,21 @@ def _resources(options: argparse.Namespace) -> "Resources":
     return Resources(
         n_procs=procs,
         n_threads=threads,
-        memory=options.mem,
+        memory=options.mem or (None if elsewhere else default_memory()),
         step_minutes=options.step_timeout,
         scheduler=options.scheduler,
         cluster=options.cluster,
         cluster_config=options.cluster_config,
         dashboard=options.dashboard,
-        work_dir=options.work_dir,
+        work_dir=options.work_dir and options.work_dir.absolute(),
         stop_on_first_crash=options.stop_on_first_crash,
     )
 
 
 def report(outcomes: Sequence["Outcome"], out_dir: Path) -> int:
     """Print each participant's pages or failures, and where more is said; return exit status."""
-    failed = [outcome for outcome in outcomes if outcome.failures]
+    failed = [outcome for outcome in outcomes if outcome.failures and outcome.started]
+    idle = [outcome for outcome in outcomes if not outcome.started]
     pages = [(each.label, page) for each in outcomes for page in each.pages]
     if len(outcomes) <= _FEW:
         for label, page in pages:
@@ -214,9 +216,13 @@ def report(outcomes: Sequence["Outcome"], out_dir: Path) -> int:
     if len(failed) > _FEW:
         print(f"and {len(failed) - _FEW} more failed, see {out_dir / 'logs' / 'sub-*.failed'}",
               file=sys.stderr)  # fmt: skip
-    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} participants finished in {out_dir}")
+    if idle:
+        print(f"{len(idle)} were not processed, the first of them: {idle[0].failures[0]}",
+              file=sys.stderr)  # fmt: skip
+    n_done = len(outcomes) - len(failed) - len(idle)
+    print(f"{n_done} of {len(outcomes)} participants finished in {out_dir}")
     print(f"record of this run: {_newest(out_dir / 'logs')}")
-    return 1 if failed else 0
+    return 1 if failed or idle else 0
 
 
 def _log_of(label: str, out_dir: Path) -> Path:
@@ -227,7 +233,7 @@ def _log_of(label: str, out_dir: Path) -> Path:
 
 def _newest(log_dir: Path) -> Path:
     """Return the manifest of the run that this process has just made."""
-    found = sorted(log_dir.glob(f"run-*-{os.getpid()}.jsonl"))
+    found = sorted(log_dir.glob(f"run-*-{os.getpid()}-*.jsonl"))
     return found[-1] if found else log_dir
 
 

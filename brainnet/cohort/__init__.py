@@ -52,8 +52,9 @@ def gather(
     Of several networks of one modality and session, runs of one task are averaged (functional:
     :math:`tanh` of the mean of Fisher's z, each run counting the same, an edge unmeasured in one
     run taken from the others); among several tasks ``rest``, and otherwise the first by name, is
-    taken, and the warning says so. A measured scan goes before a simulated one. Whose last run
-    failed is left out: what stands in the folder may be of an earlier one.
+    taken, and the warning says so, as it does where the runs differ in ``acq``, ``dir`` and the
+    like. A measured scan goes before a simulated one. Whose last run failed is left out: what
+    stands in the folder may be of an earlier one.
 
     Parameters
     ----------
@@ -68,7 +69,9 @@ def gather(
         Whose networks to take (``seg-<name>`` in file names).
     session : str, optional
         Session label (with or without ``ses-``). By default each participant's first one by
-        name, with a warning where there are more: visits years apart are not averaged.
+        name with function or PET, with a warning where there are more: visits years apart are
+        not averaged. One without a morphological network has that of another session, which
+        the warning says.
     kinds : str or sequence of str
         Kinds of edges to take (``connectome.kinds.KINDS``), one for time series and one for
         samples; default ``pearson`` and ``js``.

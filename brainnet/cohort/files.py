@@ -1,6 +1,6 @@
 """Which files of a derivatives folder make up a cohort, and which of them are simulated."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from brainnet.modalities import MODALITIES
 _NAMES = {kind.stat: kind.name for kind in KINDS.values()}
 _VALUES = {"morphological": "volume", "metabolic": "mean"}  # `stat` of the regional value
 _RUN_FIRST = "Run the participant level first"
+_ANATOMY = "morphological"
 
 _BySubject = dict[str, dict[str, list[Path]]]  # and modality
 _Others = dict[tuple[str, str], set[str]]  # modality and kind of edges, to subjects
@@ -29,7 +30,8 @@ class Sources:
     simulated : frozenset of (str, str)
         Subject and modality whose network says ``"Simulated": true`` in its sidecar.
     failed : dict of str to str
-        Subjects whose last run at the participant level failed, and why (one line). What stands
+        Subjects whose last run at the participant level failed, was ended or goes on still, and
+        why (one line). What stands
         in their folders may be of an earlier run, so they are in no network above.
     notes : tuple of str
         What was chosen among sessions, tasks, tracers; for the user.
@@ -60,7 +62,8 @@ def sources(
     atlas : str
         Name of the atlas, ``seg-<name>`` in file names.
     session : str, optional
-        Session label, with or without ``ses-``; by default each participant's first by name.
+        Session label, with or without ``ses-``; by default each participant's first by name of
+        those with function or PET (measured before simulated), else the first.
     kinds : str or sequence of str, optional
         Kinds of edges (``connectome.kinds.KINDS``); of each signal the first counts, the default
         is ``pearson`` and ``js``.
@@ -69,6 +72,8 @@ def sources(
     -------
     Sources
         Of several tasks ``rest``, else the first by name; a measured scan before a simulated one.
+        A session without a morphological network has that of the participant's first session
+        with one: its T1w image is what the participant level used.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def sources(
     session = None if session is None else session.removeprefix("ses-")
     if not out_dir.is_dir():
         raise DataError(out_dir, "is not a folder", _RUN_FIRST)
-    logs = sorted(out_dir.glob("logs/sub-*.failed"))
+    logs = [*sorted(out_dir.glob("logs/sub-*.running")), *sorted(out_dir.glob("logs/sub-*.failed"))]
     failed = {path.stem.removeprefix("sub-"): _first_line(path) for path in logs}
     networks: _BySubject = {}
     notes: list[str] = []
@@ -92,12 +97,12 @@ def sources(
     for folder in sorted(each for each in out_dir.glob("sub-*") if each.is_dir()):
         label = folder.name.removeprefix("sub-")
         sessions = {} if label in failed else _sessions(folder, atlas, stats, others)
-        wanted = min(sessions, default="") if session is None else session
+        wanted = _default_session(sessions) if session is None else session
         if wanted in sessions:
-            notes += _other_sessions(folder.name, sessions) if session is None else []
+            notes += _other_sessions(folder.name, sessions, wanted) if session is None else []
             networks[label] = {
                 modality: _choose(paths, modality, folder.name, notes)
-                for modality, paths in sessions[wanted].items()
+                for modality, paths in _with_anatomy(folder.name, sessions, wanted, notes).items()
             }
             files += _depends_on(sessions, networks[label])
     if not networks:
@@ -178,12 +183,48 @@ def _sessions(folder: Path, atlas: str, stats: Mapping[str, str], others: _Other
     return dict(sorted(sessions.items()))
 
 
-def _other_sessions(who: str, sessions: _BySubject) -> list[str]:
+def _default_session(sessions: _BySubject) -> str:
+    """Return the first session with measured function or PET, else with any, else the first."""
     if len(sessions) < 2:
+        return min(sessions, default="")
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        ours = sessions[name].items()
+        paths = [path for modality, each in ours if modality != _ANATOMY for path in each]
+        return all(map(is_simulated, paths)), not paths, name
+
+    return min(sessions, key=rank)
+
+
+def _anatomy_of(sessions: _BySubject, wanted: str) -> str:
+    """Return the session whose morphological network goes with a session; its own if none has."""
+    having = [name for name, ours in sessions.items() if _ANATOMY in ours]
+    return wanted if wanted in having or not having else having[0]
+
+
+def _with_anatomy(
+    who: str, sessions: _BySubject, wanted: str, notes: list[str]
+) -> dict[str, list[Path]]:
+    """Return a session's networks, with another's morphological one where it has none."""
+    lender = _anatomy_of(sessions, wanted)
+    if lender == wanted:
+        return sessions[wanted]
+    notes.append(
+        f"{who} has no {_ANATOMY} network of session {wanted or 'none'}: that of session "
+        f"{lender or 'none'} is used, so change of the anatomy between them is not followed."
+    )
+    return sessions[wanted] | {_ANATOMY: sessions[lender][_ANATOMY]}
+
+
+def _other_sessions(who: str, sessions: _BySubject, wanted: str) -> list[str]:
+    """Say which session is used, where another holds more than the anatomy used with it."""
+    lender = _anatomy_of(sessions, wanted)
+    wholly_used = {wanted, lender} if set(sessions[lender]) == {_ANATOMY} else {wanted}
+    if wholly_used.issuperset(sessions):
         return []
-    names = ", ".join(name or "none" for name in sessions)
+    names = ", ".join(name or "none" for name in sessions if name not in wholly_used - {wanted})
     return [
-        f"{who} has networks of sessions {names}: {min(sessions) or 'none'} is used, the others "
+        f"{who} has networks of sessions {names}: {wanted or 'none'} is used, the others "
         "are not. Pass session to choose."
     ]
 
@@ -205,13 +246,41 @@ def _choose(paths: list[Path], modality: str, who: str, notes: list[str]) -> lis
             )
         return paths[:1]
     tasks = sorted({task_of(path) for path in paths})
-    task = "rest" if "rest" in tasks else tasks[0]
+    task = preferred_task(tasks)
     if len(tasks) > 1:
         notes.append(
             f"{who} has {modality} networks of tasks {', '.join(tasks)}: {task} is used, the "
             "others are not, since tasks change connectivity. Remove what should not count."
         )
-    return [path for path in paths if task_of(path) == task]
+    runs = [path for path in paths if task_of(path) == task]
+    differ = _differ([parse(path.stem)[0] for path in runs])
+    if differ:
+        notes.append(
+            f"{who} has {len(runs)} {modality} networks{f' of task {task}' if task else ''} that "
+            f"differ in {'; '.join(differ)}: their mean is used, as of runs of one acquisition. "
+            "Remove what should not count."
+        )
+    return runs
+
+
+def _differ(runs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return in what entities runs differ, and how; the number of the run does not count."""
+    found = []
+    for key in dict.fromkeys(key for each in runs for key in each if key != "run"):
+        values = sorted({each.get(key, "none") for each in runs})
+        found += [f"{key} ({', '.join(values)})"] if len(values) > 1 else []
+    return found
+
+
+def preferred_task(tasks: Iterable[str]) -> str:
+    """Return the task that counts of several: ``rest``, else none (''), else the first by name.
+
+    Examples
+    --------
+    >>> preferred_task(["faces", "rest"]), preferred_task(["faces", ""])
+    ('rest', '')
+    """
+    return min(tasks, key=lambda task: (task != "rest", task))
 
 
 def task_of(path: Path) -> str:

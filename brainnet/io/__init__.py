@@ -23,10 +23,11 @@ from brainnet.io.files import (
 )
 from brainnet.io.nifti import MAX_IMAGE_BYTES
 from brainnet.io.tables import load_matrix, load_table, save_matrix, save_table
-from brainnet.io.writing import remove_leftovers, save_bytes, save_json, save_text
+from brainnet.io.writing import NO_LOCKS, remove_leftovers, save_bytes, save_json, save_text
 
 __all__ = [
     "MAX_IMAGE_BYTES",
+    "NO_LOCKS",
     "DataError",
     "DataWarning",
     "load_img",

@@ -22,7 +22,7 @@ import numpy as np
 from brainnet.io.files import DataError
 
 _LEFTOVER = re.compile(r"\..+(\.\d+-[0-9a-f]{8}\.tmp|\.lock)", re.DOTALL)
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system without flock
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system without flock
 
 
 def save_json(obj: dict[str, Any], path: Path | str) -> Path:
@@ -229,7 +229,7 @@ def _held(path: Path) -> tuple[Path, int]:
         except FileNotFoundError:
             pass  # taken for a leftover between its making and its lock: make another
         except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if error.errno in NO_LOCKS:
                 return temporary, handle
             temporary.unlink(missing_ok=True)
             os.close(handle)

@@ -92,9 +92,9 @@ def methods_text(record: Record) -> Methods:
         - ``dataset``: ``{"name", "n_subjects"}``.
         - ``simulated``: bool, all data are simulated.
         - ``anatomical``: ``bias_correction`` ("N4"), ``brain_mask`` ("deepbet", or "input" where
-          the image came skull-stripped, or "mixed"), ``tissue`` ("mixture", "Atropos", or words for
-          it), ``registration`` ("SyN", "symmetric"), ``quality`` ("standard", "draft"),
-          ``template``.
+          the image came skull-stripped), ``tissue`` ("mixture", "Atropos"; of either: words for
+          it, or a list where images differ), ``registration`` ("SyN", "symmetric"), ``quality``
+          ("standard", "draft"), ``template``.
         - ``functional``: ``n_timepoints``, ``t_r`` (s), ``motion`` (bool), ``registration``
           ("rigid"), ``slice_timing`` and ``distortion`` (bool: corrected), ``confounds`` (the
           strategy's name), ``high_pass``, ``low_pass`` (Hz or None) or ``band`` (words where it
@@ -198,6 +198,12 @@ def _joined(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+def _listed(value: object) -> list[str]:
+    """Return one word or a list of them as a list."""
+    several = value if isinstance(value, list) else [value]
+    return [str(each) for each in several if each]
+
+
 def _dataset(part: Record, cite: _Citer) -> str:
     """Name the dataset and how it is organised."""
     count = part.get("n_subjects")
@@ -212,18 +218,19 @@ def _anatomical(part: Record, cite: _Citer) -> str:
     if bias := part.get("bias_correction"):
         note = cite("tustison2010") if str(bias).upper() == "N4" else ""
         steps.append(f"corrected for intensity non-uniformity with {bias}{note}")
-    mask = part.get("brain_mask")
-    if mask == "input":
+    masks = _listed(part.get("brain_mask"))
+    made = [mask + (cite("fisch2024") if mask == "deepbet" else "") for mask in masks
+            if mask != "input"]  # fmt: skip
+    if made:
+        where = " where they were not already" if "input" in masks else ""
+        steps.append(f"skull-stripped with {' or '.join(made)}{where}")
+    elif masks:
         steps.append("recognised as already skull-stripped, so that their non-zero voxels served "
                      "as brain mask")  # fmt: skip
-    elif mask == "mixed":
-        steps.append(f"skull-stripped with deepbet{cite('fisch2024')} where they were not already")
-    elif mask:
-        note = cite("fisch2024") if mask == "deepbet" else ""
-        steps.append(f"skull-stripped with {mask}{note}")
-    if tissue := part.get("tissue"):
-        words, keys = _TISSUES.get(str(tissue), (str(tissue), ()))
-        steps.append(f"segmented into grey matter, white matter and CSF with {words}{cite(*keys)}")
+    known = [_TISSUES.get(tissue, (tissue, ())) for tissue in _listed(part.get("tissue"))]
+    if known:
+        tissues = " or ".join(f"{words}{cite(*keys)}" for words, keys in known)
+        steps.append(f"segmented into grey matter, white matter and CSF with {tissues}")
     if registration := part.get("registration"):
         steps.append(_normalised(str(registration), part, cite))
     return f"T1-weighted images were {_joined(steps)}." if steps else ""

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ import pytest
 
 from brainnet import io
 from brainnet.workflows.engine.child import Child, Limits, StepError
-from brainnet.workflows.engine.step import run_step
+from brainnet.workflows.engine.step import _lock, run_step
 from tests.reliability import toy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits are Linux's")
@@ -246,3 +247,24 @@ def test_threads_and_scratch_are_what_was_asked_for(tmp_path: Path) -> None:
     finally:
         child.close()
     assert (tmp_path / "seen.tsv").read_text() == f"3 3 3 {tmp_path}"
+
+
+def test_waiting_for_another_run_does_not_count(start: Start, tmp_path: Path) -> None:
+    child, given = start(minutes=0.02), arguments(tmp_path)
+    first = next(iter(given["outputs"].values()))
+    with ThreadPoolExecutor(1) as pool:
+        with _lock(first):
+            waiting = pool.submit(child.run_step, "scale", toy.stir, **given)
+            time.sleep(3)
+            assert not waiting.done()
+        assert waiting.result(timeout=30).outputs
+
+
+def test_large_images_have_longer_time_outs(tmp_path: Path) -> None:
+    large = tmp_path / "bold.nii"
+    with large.open("wb") as stream:
+        stream.truncate(3_200_000_000)  # takes no disk
+    limits = Limits(4.0)
+    usual, more = limits.timeout("head motion", {}), limits.timeout("head motion", {"b": large})
+    assert more == pytest.approx(40 * usual)
+    assert limits.timeout("report", {"b": large}) == limits.timeout("report", {})

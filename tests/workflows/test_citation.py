@@ -65,6 +65,20 @@ def test_all_that_was_done_is_named_and_nothing_else(made):
     assert [REFERENCES[key] for key in keys[1:]] == re.findall(r"^\d+\. (.*)$", text, re.MULTILINE)
 
 
+def test_given_and_own_masks_are_both_named_and_our_own_cited(made):
+    given = {"Method": "precomputed by fMRIPrep 23.1.4"}
+    put(made / "out", "sub-03/anat/sub-03_desc-brain_mask.json", given)
+    put(made / "out", "sub-03/anat/sub-03_label-GM_probseg.json", given)
+    put(made / "out", "sub-01/anat/sub-01_label-GM_probseg.json", {})
+    text, entries = written(made, ["01", "02", "03"])
+    assert re.search(
+        r"deepbet \[\d+\] or the brain mask that fMRIPrep 23.1.4 had made where they were not "
+        r"already", text)  # fmt: skip
+    assert re.search(r"Markov random field \[\d+\] or the maps that fMRIPrep 23.1.4 had", text)
+    assert "fisch2024" in entries
+    assert "zhang2001" in entries
+
+
 def test_one_participant_alone(made):
     text, _ = written(made, ["01"])
     assert "(1 participants)" not in text

@@ -424,10 +424,15 @@ def test_the_dataset_is_described(visit) -> None:
     assert {scan.suffix for scan in scans} >= {"T1w", "bold", "pet", "epi", "phasediff"}
 
 
-@pytest.mark.skipif(not shutil.which("bids-validator-deno"), reason="no bids-validator-deno")
+VALIDATOR = shutil.which("bids-validator-deno") or shutil.which(
+    "bids-validator-deno", path=str(Path(sys.executable).parent)
+)
+
+
+@pytest.mark.skipif(not VALIDATOR, reason="no bids-validator-deno")
 def test_the_bids_validator_finds_no_error(visit) -> None:
     done = subprocess.run(
-        ["bids-validator-deno", "--format", "json", str(visit.out)],
+        [VALIDATOR, "--format", "json", str(visit.out)],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     issues = json.loads(done.stdout)["issues"]["issues"]
@@ -460,6 +465,15 @@ def test_a_run_killed_anywhere_is_completed(visit, tmp_path: Path) -> None:
     (out / "participants.tsv").unlink()
     assert dicom.main(command) == 0
     assert content(out) == content(visit.out)
+
+
+def test_a_damaged_sidecar_stops_its_own_series_only(visit, tmp_path: Path, capsys) -> None:
+    command = copied(visit, tmp_path)
+    (tmp_path / "out/sub-01/anat/sub-01_T1w.json").write_text("{")
+    assert dicom.main(command) == 1
+    said = capsys.readouterr()
+    assert "0 written, 8 kept, 1 failed" in said.out
+    assert "sub-01_T1w.json" in said.err
 
 
 def test_a_different_file_is_not_replaced(visit, tmp_path: Path, capsys) -> None:

@@ -94,3 +94,22 @@ def test_iterations_and_subsets(method: str, values: list[int] | None) -> None:
     fields, _ = dicom_pet.pet_fields(pet_header(ReconstructionMethod=method), [frame("100000")])
     assert fields.get("ReconMethodParameterValues") == values
     assert (fields["ReconMethodParameterLabels"] == ["none"]) is (values is None)
+
+
+@pytest.mark.parametrize("clock", ["", None, "-", "9"])
+def test_a_time_that_is_missing_is_not_midnight(clock: str | None) -> None:
+    assert dicom_pet.moment("20210304", clock) is None
+    series = pet_header(SeriesTime=clock) if clock in ("", None) else pet_header(SeriesTime="")
+    fields, _ = dicom_pet.pet_fields(series, [frame("105000")])
+    assert (fields["TimeZero"], fields["FrameTimesStart"]) == ("10:50:00", [0])
+
+
+def test_midnight_itself_is_a_time() -> None:
+    assert str(dicom_pet.moment("20210304", "00")) == "2021-03-04 00:00:00"
+
+
+@pytest.mark.parametrize(("whole", "start"), [("20210304", -2400), ("20210304093000", -1800)])
+def test_an_injection_day_without_its_time_gives_way_to_the_time(whole: str, start: float) -> None:
+    header = pet_header()
+    header.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = whole
+    assert dicom_pet.pet_fields(header, [frame("100000")])[0]["InjectionStart"] == start

@@ -6,14 +6,24 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from brainnet import io
+from brainnet.workflows import engine
 from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
 from brainnet.workflows.engine.resources import Resources
 from tests.reliability import toy
+
+
+def nap(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
+    """Take long enough for another participant to fail."""
+    time.sleep(2)
+    io.save_text("rested\n", outputs["a"])
 
 
 def work(label: str, deed: str, new_steps: NewSteps) -> Outcome:
@@ -26,6 +36,9 @@ def work(label: str, deed: str, new_steps: NewSteps) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     if deed == "interrupt":
         raise KeyboardInterrupt
+    if deed.startswith("nap in "):
+        out = {"a": Path(deed.removeprefix("nap in ")) / f"sub-{label}.tsv"}
+        new_steps().run("nap", nap, inputs={}, outputs=out)
     return Outcome(label, pages=[Path(f"sub-{label}.html")])
 
 
@@ -108,7 +121,8 @@ def test_an_interrupted_run_says_so_and_keeps_what_ended(tmp_path: Path) -> None
 @pytest.mark.parametrize("n_procs", [0, 1])
 @pytest.mark.filterwarnings("default")
 def test_nobody_is_started_after_the_first_crash(tmp_path: Path, n_procs: int) -> None:
-    jobs = {"01": ("well",), "02": ("raise",), "03": ("well",), "04": ("well",)}
+    nap_there = (f"nap in {tmp_path}",)  # at work as the crash is heard of, it goes through
+    jobs = {"01": ("well",), "02": ("raise",), "03": nap_there, "04": ("well",)}
     resources = Resources(n_procs=n_procs, stop_on_first_crash=True)
     outcomes = run_all(work, jobs, tmp_path / "logs", resources=resources)
     assert [outcome.label for outcome in outcomes] == list(jobs)
@@ -141,3 +155,70 @@ def test_a_run_needs_no_port_that_another_has(tmp_path: Path) -> None:
         printed, complaints = run.communicate(timeout=120)
         assert "sub-01.html" in printed
         assert "Port" not in complaints
+
+
+def test_a_run_confined_to_less_does_not_mend_a_failure(tmp_path: Path) -> None:
+    mark = tmp_path / "sub-01.failed"
+    engine._mark(Outcome("01", ["BOLD is cut"]), tmp_path)
+    engine._mark(Outcome("01", scope="--anat-only"), tmp_path)
+    assert mark.read_text().splitlines()[0] == "BOLD is cut"
+    engine._mark(Outcome("01"), tmp_path)
+    assert not mark.exists()
+    engine._mark(Outcome("01", ["T1w is cut"], scope="--anat-only"), tmp_path)
+    engine._mark(Outcome("01", scope="--task-id rest"), tmp_path)
+    assert mark.exists()
+    engine._mark(Outcome("01", scope="--anat-only"), tmp_path)
+    assert not mark.exists()
+
+
+@pytest.mark.filterwarnings("default")
+def test_who_is_at_work_when_another_crashes_ends_in_peace(tmp_path: Path) -> None:
+    jobs = {
+        "01": (f"nap in {tmp_path}",),
+        "02": ("raise",),
+        **{f"{n:02}": ("well",) for n in range(3, 9)},
+    }
+    resources = Resources(n_procs=2, stop_on_first_crash=True)
+    outcomes = {
+        each.label: each for each in run_all(work, jobs, tmp_path / "logs", resources=resources)
+    }
+    assert outcomes["02"].failures
+    assert not outcomes["08"].started
+    if outcomes["01"].started:  # it had begun, so it went through
+        assert outcomes["01"].failures == []
+        assert (tmp_path / "sub-01.tsv").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_who_was_cut_off_from_the_scheduler_is_told_so() -> None:
+    lost = SimpleNamespace(cancelled=lambda: True, exception=lambda: None)
+    outcome = engine._result(lost, "01")
+    assert not outcome.started
+    assert "Run the same command again" in outcome.failures[0]
+
+
+def test_a_participant_is_marked_while_it_computes(tmp_path: Path) -> None:
+    mark, seen = tmp_path / "logs" / "sub-01.running", []
+
+    def step(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
+        seen.append(mark.exists())
+        io.save_text("x", outputs["a"])
+
+    def job(label: str, new_steps: NewSteps) -> Outcome:
+        new_steps().run("once", step, inputs={}, outputs={"a": tmp_path / "a.tsv"})
+        seen.append(mark.exists())
+        return Outcome(label)
+
+    run_all(job, {"01": ()}, tmp_path / "logs")
+    run_all(job, {"01": ()}, tmp_path / "logs")  # nothing is computed, nothing is marked
+    assert seen == [True, True, False]
+    assert not mark.exists()
+
+
+def test_only_whole_paths_are_shortened(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise io.DataError("fmriprep_out/sub-01/x.nii.gz", "is broken", "Copy it again")
+
+    attempt = Attempts("01", tmp_path / "logs", hide=(Path("out"),))
+    attempt(refuse)
+    assert attempt.failures == ["fmriprep_out/sub-01/x.nii.gz: is broken. Copy it again."]

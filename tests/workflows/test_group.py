@@ -11,7 +11,8 @@ import pytest
 
 from brainnet import atlas as atlases
 from brainnet import cohort, io
-from brainnet.bids import derivative_path
+from brainnet.bids import derivative_path, write_dataset_description
+from brainnet.bids.ignore import Ignored
 from brainnet.models.graph import estimator
 from brainnet.workflows import group
 from brainnet.workflows.engine.steps import Steps
@@ -277,3 +278,29 @@ def test_absent_is_absent_in_the_chosen_session(tmp_path: Path) -> None:
     page = run(folder, people(folder), session="ses-m12")
     assert "12 participants found: 11 analysed, 1 left out." in page
     assert "no network of session m12" in page
+
+
+def test_sessions_do_not_overwrite_one_another(tmp_path: Path, all_steps: list[Steps]) -> None:
+    folder, source = tmp_path / "derivatives", tmp_path / "source"
+    for seed, label in enumerate(LABELS):
+        put_networks(folder, label, seed, ses="01")
+        put_networks(folder, label, seed + 50, ses="02")
+    io.save_json({"Name": "source", "BIDSVersion": "1.10.0"}, source / "dataset_description.json")
+    write_dataset_description(folder, source)
+    table = people(folder, session_id=["ses-01"] * 12)
+    io.save_table(
+        pd.concat([io.load_table(table), io.load_table(table).assign(session_id="ses-02")]), table
+    )
+    first = run(folder, table, session="ses-01")
+    second = run(folder, table, session="02")
+    assert (folder / "group_ses-01.html").read_text() == first
+    assert (folder / "group_ses-02.html").read_text() == second
+    own = {(folder / f"cohort_ses-{each}.nc").read_bytes() for each in ("01", "02")}
+    assert len(own) == 2
+    run(folder, table, session="01")
+    assert all(each.skipped for each in all_steps[-1].results.values())
+    assert not (folder / "cohort.nc").exists()
+    ignored = Ignored(folder)
+    made = [each.name for each in folder.iterdir() if each.name.startswith(("cohort", "group"))]
+    assert len(made) >= 10
+    assert [each for each in made if each not in ignored] == []

@@ -1,6 +1,7 @@
 """Networks of several kinds, and the measures that are asked for, in files of their own."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,44 @@ def test_the_first_kind_is_measured_or_every_kind(tmp_path: Path) -> None:
     mean = every[every["measure"] == "mean_weight"].set_index(["modality", "region"])["value"]
     planted = io.load_matrix(tmp_path / "2_b.tsv").to_numpy().sum() / 90
     assert mean["functional_task-rest_run-2_partial", "global"] == pytest.approx(planted)
+
+
+def _named(*scans: str) -> dict[str, str]:
+    """Name results of scans such as ``func_task-rest``; return the scan of each name."""
+    results = []
+    for each in scans:
+        datatype, *pairs = each.split("_")
+        entities = {"sub": "1"} | dict(pair.split("-") for pair in pairs)
+        scan = Scan(Path(each), "1", None, entities, "bold", datatype)
+        modality = {"anat": "morphological", "func": "functional", "pet": "metabolic"}[datatype]
+        results.append(Result(modality, scan, {}))
+    return {name: str(each.scan.path) for name, each in networks.by_name(results).items()}
+
+
+def test_the_plain_name_is_that_of_the_run_that_the_cohort_takes() -> None:
+    faces, rest, again = "func_task-faces", "func_task-rest_run-1", "func_task-rest_run-2"
+    assert list(_named("anat", faces, rest, again).items()) == [
+        ("morphological", "anat"), ("functional_task-faces", faces), ("functional", rest),
+        ("functional_task-rest_run-2", again),
+    ]  # fmt: skip
+    assert _named(faces, "func_acq-a")["functional"] == "func_acq-a"
+    assert _named("func", rest) == {"functional_other": "func", "functional": rest}
+    assert _named("func_task-nback", faces)["functional"] == faces, "the first by name"
+    assert _named("pet_trc-a", "pet_task-rest_trc-b")["metabolic"] == "pet_trc-a"
+
+
+def test_the_methods_describe_the_plain_named_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def writer(_page: object, key: str) -> dict[str, Any]:
+        asked.append(key)
+        return {}
+
+    monkeypatch.setattr(page_methods, "_WRITERS", {"functional": writer})
+    named = _named("func_task-faces", "func_task-rest")
+    facts = {"simulated": False, "modalities": dict.fromkeys(named, "functional")}
+    page_methods.record(SimpleNamespace(facts=facts))  # type: ignore[arg-type]
+    assert [named[key] for key in asked] == ["func_task-rest"]
 
 
 def test_none_leaves_the_step_out(tmp_path: Path) -> None:

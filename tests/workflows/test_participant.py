@@ -307,3 +307,24 @@ def test_an_image_in_another_modalitys_folder_is_left_out_by_name(tmp_path: Path
     assert not participant._in_its_folder(astray, steps)
     assert "sub-01_T1w" in steps.warnings[0]
     assert "no T1w image" in _process([astray], tmp_path).failures[0]
+
+
+def test_nobody_left_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    bids_dir, out = tmp_path / "bids", tmp_path / "out"
+    for name in ("ses-01/anat/sub-01_ses-01_T1w", "ses-02/func/sub-01_ses-02_task-rest_bold"):
+        image = bids_dir / "sub-01" / f"{name}.nii.gz"
+        image.parent.mkdir(parents=True)
+        image.touch()
+    io.save_json({"Name": "x", "BIDSVersion": "1.10.0"}, bids_dir / "dataset_description.json")
+    settings = Settings(validate=False, anat_only=True)
+    with pytest.raises(io.DataError, match=r"session 02.*--anat-only"):
+        participant.run(bids_dir, out, session_label="02", settings=settings)
+    assert not out.exists()
+
+
+def test_the_scope_of_a_run_is_told_in_flags(tmp_path: Path) -> None:
+    settings = Settings(anat_only=True, task_id=("rest", "faces"))
+    job = Job([], ("01",), tmp_path, tmp_path, settings)
+    said = "--anat-only --task-id rest faces --session-label 01"
+    assert participant._scope(job) == said
+    assert participant._scope(Job([], None, tmp_path, tmp_path, Settings())) == ""

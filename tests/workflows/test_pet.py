@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
+from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.bids import Scan
 from brainnet.workflows import networks, pet
@@ -122,15 +124,25 @@ def test_voxels_that_are_not_finite_are_not_measured(tmp_path: Path, n_frames: i
     np.testing.assert_allclose(suvr[2, 2, 14], 2, rtol=0.02)  # zeros in the mean would give 2.6
 
 
-def _metabolic(folder: Path, suvr: StepResult, *, simulated: bool) -> dict[str, Path]:
+def _metabolic(
+    folder: Path, suvr: StepResult, *, simulated: bool = False, right: float = 1.0
+) -> dict[str, Path]:
+    """Run what follows SUVR; the T1w image holds ``right`` of the right cerebellum."""
     labels = np.zeros(SHAPE, np.int32)
     labels[REFERENCE], labels[4:16, 4:16, 12:16] = 8, 47
+    names = atlases.load("DesikanKilliany").names
+    shares = [right if name == "Right-Cerebellum-Cortex" else 1.0 for name in names]
+    volumes = pd.DataFrame({"name": names, "value": 1.0, "coverage": shares})
+    anatomy = {
+        "dseg": _save(labels, folder / "dseg.nii.gz"),
+        "volumes": io.save_table(volumes, folder / "volumes.tsv"),
+    }
     outputs = {"values": "v.tsv", "samples": "s.tsv.gz", "coverage": "c.tsv"}
     parameters = {"atlas": "DesikanKilliany", "simulated": simulated}
     regional = run_step(
         "regional uptake",
         pet.regional_uptake,
-        inputs=suvr.outputs | {"dseg": _save(labels, folder / "dseg.nii.gz")},
+        inputs=suvr.outputs | anatomy,
         outputs={key: folder / name for key, name in outputs.items()},
         parameters=parameters,
     )
@@ -162,6 +174,17 @@ def test_every_output_of_a_simulated_scan_says_so(tmp_path: Path, simulated: boo
     assert 0 <= edges.loc["Left-Cerebellum-Cortex", "Right-Cerebellum-Cortex"] < 0.1
 
 
+def test_a_region_that_the_t1w_image_cuts_is_nan_though_pet_covers_it(tmp_path: Path) -> None:
+    found = _metabolic(tmp_path, _suvr(tmp_path, _uptake()[0]), right=0.1)
+    left, right = "Left-Cerebellum-Cortex", "Right-Cerebellum-Cortex"
+    values = io.load_table(found["values"]).set_index("name")
+    assert values["value"].notna()[[left, right]].tolist() == [True, False]
+    assert set(io.load_table(found["samples"])["name"]) == {left}
+    for table in (values, io.load_table(found["coverage"]).set_index("name")):
+        np.testing.assert_allclose(table["coverage"][[left, right]], [1, 0.1])
+    assert io.load_matrix(found["network"])[right].isna().all()
+
+
 class _Recorder:
     """Stands in for Steps: runs nothing and keeps what each step was given."""
 
@@ -180,7 +203,7 @@ def test_the_pipeline_tells_its_steps_what_is_simulated(
 ) -> None:
     path = tmp_path / "sub-1_pet.nii.gz"
     scan = Scan(path, "1", None, {"sub": "1"}, "pet", "pet", metadata)
-    anatomy = {key: tmp_path / key for key in ("mask", "reference", "dseg", "t1w")}
+    anatomy = {key: tmp_path / key for key in ("mask", "reference", "dseg", "t1w", "volumes")}
     steps = _Recorder()
     pet.run(scan, anatomy, tmp_path, Settings(), steps)  # type: ignore[arg-type]
     for name in ("static PET", "SUVR", "regional uptake", "metabolic network"):

@@ -169,10 +169,10 @@ def test_estimates_follow_what_earlier_runs_took(bids_dir: Path, tmp_path: Path)
 
 def test_the_size_of_a_packed_scan_is_told_without_unpacking_it(tmp_path: Path) -> None:
     path = toy.image(tmp_path / "x.nii.gz")
-    assert plan._unpacked(path) == 352 + 6**3 * 4
+    assert needs.unpacked(path) == 352 + 6**3 * 4
     plain = toy.image(tmp_path / "x.nii")
-    assert plan._unpacked(plain) == plain.stat().st_size
-    assert plan._unpacked(tmp_path / "absent.nii") == 0
+    assert needs.unpacked(plain) == plain.stat().st_size
+    assert needs.unpacked(tmp_path / "absent.nii") == 0
 
 
 def test_every_step_of_the_pipelines_has_its_needs() -> None:

@@ -176,3 +176,10 @@ def test_a_changed_mask_runs_again(scan: Scan, tmp_path: Path) -> None:
     assert (
         io.sha256(anatomical.run(scan, tmp_path / "out", settings, _Recorder())["mask"]) != before
     )
+
+
+def test_a_description_that_does_not_tell_its_type_will_do(scan: Scan, tmp_path: Path) -> None:
+    given = derivatives(tmp_path / "given", mask=brain())
+    io.save_json({"Name": "given", "BIDSVersion": "1.4.0"}, given / "dataset_description.json")
+    precomputed.check([given])
+    assert precomputed.find(scan, [given], quiet()).mask is not None

@@ -156,6 +156,8 @@ def test_sidecars_hold_what_the_standard_asks_for(files: dict[str, Path]) -> Non
         "TaskName": "rest",
         "SkullStripped": False,
     }.items() <= bold.items()
+    assert io.load_img(files["bold40"]).header.get_zooms()[3] == 1
+    assert io.load_img(result.outputs["bold"]).header.get_zooms()[3] == 2
     assert "2 mm" in bold["Resolution"]
     assert mask["Type"] == "Brain"
 

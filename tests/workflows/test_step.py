@@ -1,5 +1,6 @@
 """A step is skipped on an exact match of its record, and on nothing less."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -46,6 +47,19 @@ def case(tmp_path):
         "parameters": {"factor": 2},
         "seed": 3,
     }
+
+
+def test_sources_are_named_as_the_description_links_them(case, tmp_path):
+    other = tmp_path / "other"
+    io.save_json({"Name": "o", "DatasetType": "derivative"}, other / "dataset_description.json")
+    io.save_text("abc", other / "sub-01" / "c.tsv")
+    case["inputs"]["other"] = other / "sub-01" / "c.tsv"
+    named = {"DatasetLinks": {"raw": "../raw", "web": "https://x.org/a", "derivative2": "../other"}}
+    io.save_json({"Name": "d", **named}, tmp_path / "out" / "dataset_description.json")
+    sidecar = io.load_json(sidecar_path(run_step("copy", Copy(), **case).outputs["first"]))
+    assert set(sidecar["Sources"]) == {
+        "bids:raw:sub-01/text.tsv", "bids:derivative2:sub-01/c.tsv"
+    }  # fmt: skip
 
 
 def test_the_first_run_writes_outputs_and_sidecars(case):
@@ -444,3 +458,35 @@ def test_sidecar_names():
         ("a_relmat.tsv", "a_relmat.json"),
     ):
         assert sidecar_path(Path("x") / name) == Path("x") / expected
+
+
+def test_an_input_that_is_replaced_while_the_step_runs_is_not_recorded(tmp_path):
+    source, target = tmp_path / "in.tsv", tmp_path / "out.tsv"
+    io.save_text("one", source)
+
+    def copy(inputs, outputs):
+        io.save_text("two", source)  # as another run would
+        io.save_text(io.load_text(source), outputs["a"])
+
+    with pytest.raises(DataError, match=r"in\.tsv: was replaced while step 'copy'"):
+        run_step("copy", copy, inputs={"s": source}, outputs={"a": target}, parameters={})
+    assert not target.exists()
+
+
+def test_what_another_run_computes_now_is_not_discarded(tmp_path):
+    target = tmp_path / "a.tsv"
+    target.write_text("half")
+    with step._lock(target):
+        step.discard({"a": target})
+        assert target.exists()
+    step.discard({"a": target})
+    assert not target.exists()
+
+
+def test_a_disk_without_locks_is_used_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(step.fcntl, "flock", refuse)
+    with step._lock(tmp_path / "a.tsv"):
+        pass

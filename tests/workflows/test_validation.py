@@ -151,3 +151,13 @@ def test_no_such_folder(tmp_path):
     with pytest.raises(DataError, match="not a folder"):
         validate(tmp_path / "none")
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_a_report_cut_into_blocks_anywhere_is_read_alike(monkeypatch):
+    issues = [{"code": "A", "location": "/é.txt"}, {"code": "B"}, {"code": "Ω"}]
+    text = json.dumps({"issues": {"issues": issues}, "summary": {}}, ensure_ascii=False,
+                      separators=(",", ":")).encode()  # fmt: skip
+    for size in range(1, len(text) + 1):
+        monkeypatch.setattr(validation, "_BLOCK", size)
+        with streams.BufferedReader(streams.BytesIO(text)) as stream:
+            assert list(validation._issues(stream)) == issues, size

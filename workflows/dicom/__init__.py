@@ -155,7 +155,10 @@ def _known(bids_dir: Path, labels: set[str]) -> dict[str, Path]:
     known = {}
     for label in labels - {""}:
         for path in sorted((bids_dir / f"sub-{label}").rglob("*.json")):
-            record = io.load_json(path).get(convert.RECORD)
+            try:
+                record = io.load_json(path).get(convert.RECORD)
+            except DataError:  # its own series says so
+                continue
             if isinstance(record, dict) and "Source" in record:
                 known[str(record["Source"])] = path.with_name(path.stem + ".nii.gz")
     return known

@@ -59,6 +59,8 @@ def moment(day: Any, time: Any) -> datetime | None:
     """Return a DICOM date and time, None where either is missing or malformed."""
     digits = re.sub(r"[^0-9.]", "", str(time or ""))
     whole, _, fraction = digits.partition(".")
+    if len(whole) < 2:  # no hour: that is not midnight
+        return None
     text = re.sub(r"[^0-9]", "", str(day or "")) + whole.ljust(6, "0")
     try:
         seconds = float(f"0.{fraction}") if fraction else 0.0
@@ -157,12 +159,13 @@ def _injection(header: Any, zero: datetime) -> datetime | None:
     """Return the moment of injection: given whole, or a time of the day before the scan's end."""
     dose = _dose(header)
     whole = str(dose.get("RadiopharmaceuticalStartDateTime") or "")
-    if whole:
-        return moment(whole[:8], re.split(r"[+-]", whole[8:])[0])
-    then = moment(zero.strftime("%Y%m%d"), dose.get("RadiopharmaceuticalStartTime") or "-")
+    then = moment(whole[:8], re.split(r"[+-]", whole[8:])[0])
+    if then is not None:
+        return then
+    then = moment(zero.strftime("%Y%m%d"), dose.get("RadiopharmaceuticalStartTime"))
     if then is not None and then - zero > timedelta(hours=12):
         return then - timedelta(days=1)
-    return then if dose.get("RadiopharmaceuticalStartTime") else None
+    return then
 
 
 def _decay(

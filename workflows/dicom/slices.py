@@ -241,7 +241,7 @@ def _frame(header: Any) -> dict[str, Any]:
     duration, decay = header.get("ActualFrameDuration"), header.get("DecayFactor")
     day = header.get("AcquisitionDate") or header.get("SeriesDate") or header.get("StudyDate")
     return {
-        "start": moment(day, header.get("AcquisitionTime") or "-"),
+        "start": moment(day, header.get("AcquisitionTime")),
         "duration": None if duration is None else float(duration) / 1000,
         "decay": None if decay is None else float(decay),
     }

@@ -7,6 +7,7 @@ that falls silent has gone, with its child. Its participant is then tried once m
 
 import atexit
 import math
+import re
 import signal
 import threading
 import traceback
@@ -26,6 +27,7 @@ from brainnet.workflows.engine.manifest import Manifest
 from brainnet.workflows.engine.progress import Progress
 from brainnet.workflows.engine.resources import Resources
 from brainnet.workflows.engine.scratch import temporary_folder
+from brainnet.workflows.engine.step import run_step
 from brainnet.workflows.engine.steps import Steps
 
 _LOST = (
@@ -33,6 +35,11 @@ _LOST = (
     "again; what was finished is kept."
 )
 _NOT_SENT = "could not be sent to a worker or back: {}: {}. Do the workers run this brainnet?"
+_SCOPE = "in a run with "
+_CUT_OFF = (
+    "was not finished, since the connection to the Dask scheduler was lost. Run the same command "
+    "again; what was finished is kept."
+)
 _NOT_STARTED = "was not started, since another participant had failed (--stop-on-first-crash)."
 NewSteps = Callable[[], Steps]
 T = TypeVar("T")
@@ -75,6 +82,8 @@ class Outcome:
         The steps that ended well, in order.
     started : bool
         False for one that the run stopped before (--stop-on-first-crash).
+    scope : str
+        What of the participant the run was confined to (``--anat-only``); empty: nothing.
     """
 
     label: str
@@ -82,6 +91,7 @@ class Outcome:
     pages: list[Path] = field(default_factory=list)
     steps: list[StepReport] = field(default_factory=list)
     started: bool = True
+    scope: str = ""
 
 
 def run_all(
@@ -115,8 +125,8 @@ def run_all(
     """
     resources = resources or Resources()
     outcomes: dict[str, Outcome] = {}
-    manifest = Manifest(log_dir, asked or {})
     with _interruptible(), _scratch(resources) as resources, Progress(len(jobs)) as progress:
+        manifest = Manifest(log_dir, asked or {})
         runner = _distributed if _needs_dask(resources) else _serial
         try:
             for outcome in runner(function, jobs, log_dir, resources, progress):
@@ -182,15 +192,41 @@ def _not_started(label: str) -> Outcome:
 
 
 def _mark(outcome: Outcome, log_dir: Path) -> None:
-    """Keep ``logs/sub-X.failed`` while the last run failed; the group level reads it."""
+    """Keep ``logs/sub-X.failed`` while the last run failed; the group level reads it.
+
+    A run that was confined to less than the one that failed does not mend it.
+    """
     if not outcome.started:  # what an earlier run made of the participant stands
         return
+    with suppress(OSError):
+        (log_dir / f"sub-{outcome.label}.running").unlink(missing_ok=True)
     path = log_dir / f"sub-{outcome.label}.failed"
+    scope = f"{_SCOPE}{outcome.scope}"
     with suppress(OSError, io.DataError):
         if outcome.failures:
-            io.save_text("\n".join(outcome.failures) + "\n", path)
-        else:
-            path.unlink(missing_ok=True)
+            io.save_text("\n".join([*outcome.failures, *([scope] if outcome.scope else [])]) + "\n",
+                         path)  # fmt: skip
+        elif path.exists() and (not outcome.scope or scope in io.load_text(path).splitlines()):
+            path.unlink()
+
+
+class _Running:
+    """Marks a participant from the first step that computes until the run has its outcome.
+
+    Whoever is killed in between leaves ``logs/sub-X.running``, and the group level knows that
+    what lies there is of two runs.
+    """
+
+    def __init__(self, label: str, log_dir: Path) -> None:
+        self._path = log_dir / f"sub-{label}.running"
+        self._marked = False
+
+    def __call__(self) -> None:
+        """Put the mark, once."""
+        if not self._marked:
+            with suppress(OSError, io.DataError):
+                io.save_text("its last run was ended before it was done\n", self._path)
+        self._marked = True
 
 
 class Attempts:
@@ -237,7 +273,7 @@ class Attempts:
                 text = f"{type(error).__name__}: {text} (traceback in logs/sub-{self.label}.log)"
             text = ": ".join([*scans, text])
         for folder in self._hide:
-            text = text.replace(folder, "")
+            text = re.sub(rf"(?<![\w./-]){re.escape(folder)}", "", text)
         return text
 
     def _log(self, error: Exception) -> None:
@@ -285,8 +321,9 @@ def _serial(
             yield _not_started(label)
             continue
         with _logged(label, log_dir):
-            notify = partial(progress.step, label)
-            outcome = _attempt(function, label, job, log_dir, partial(Steps, notify))
+            execute = partial(run_step, running=_Running(label, log_dir))
+            steps_of = partial(Steps, partial(progress.step, label), execute)
+            outcome = _attempt(function, label, job, log_dir, steps_of)
         failed |= bool(outcome.failures)
         yield outcome
 
@@ -325,19 +362,29 @@ def _distributed(
             ): label
             for label, job in jobs.items()
         }  # fmt: skip
-        done = set()
+        done, stopped = set(), False
         for future in as_completed(futures):
             label = futures[future]
-            outcome = _result(future, label)
+            outcome = (
+                _not_started(label) if stopped and future.cancelled() else _result(future, label)
+            )
             future.release()  # else it would be computed again if its worker went later
             done.add(label)
             yield outcome
-            if outcome.failures and resources.stop_on_first_crash:
+            if outcome.failures and resources.stop_on_first_crash and not stopped:
+                stopped = True
+                _cancel_waiting(client, futures, done)
+            if done == set(jobs):
                 break
-        client.cancel([future for future, label in futures.items() if label not in done])
-    for label in jobs:
-        if label not in done:
-            yield _not_started(label)
+
+
+def _cancel_waiting(client: Any, futures: Mapping[Any, str], done: set[str]) -> None:
+    """Take back the participants that no worker has begun with."""
+    busy = {key for keys in client.processing().values() for key in keys}
+    left = [f for f, label in futures.items() if label not in done and f.status == "pending"]
+    waiting = [future for future in left if future.key not in busy]
+    if waiting:
+        client.cancel(waiting)
 
 
 def _limits(resources: Resources, n_participants: int) -> Limits:
@@ -352,6 +399,8 @@ def _result(future: Any, label: str) -> Outcome:
     """Return what a worker sent, or that it was lost."""
     from distributed import KilledWorker
 
+    if future.cancelled():  # its error is None then, and it has no result
+        return Outcome(label, [f"sub-{label} {_CUT_OFF}"], started=False)
     error = future.exception()
     if error is None:
         outcome: Outcome = future.result()
@@ -383,8 +432,10 @@ def _remote(
         check_wanted(worker, key)
         worker.log_event(topic, (label, step))
 
+    running = _Running(label, log_dir)
+
     def new_steps() -> Steps:
-        return Steps(notify, partial(child.run_step, log=log))
+        return Steps(notify, partial(child.run_step, log=log, running=running))
 
     return _attempt(function, label, job, log_dir, new_steps)
 

@@ -7,6 +7,7 @@ worker, so that whoever runs the same command next finds the lock free.
 """
 
 import faulthandler
+import math
 import os
 import pickle
 import signal
@@ -19,10 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, NoReturn
 
+from brainnet.io import DataError
 from brainnet.workflows.engine.logs import logged, open_log
 from brainnet.workflows.engine.needs import timeout_of
 from brainnet.workflows.engine.step import StepResult, discard, run_step
@@ -64,9 +67,9 @@ class Limits:
     n_threads: int = 1
     scratch: Path | None = None
 
-    def timeout(self, step: str) -> float:
-        """Return the seconds after which a step is ended."""
-        return 60 * (timeout_of(step) if self.minutes is None else self.minutes)
+    def timeout(self, step: str, inputs: Mapping[str, Path]) -> float:
+        """Return the seconds after which a step with these inputs is ended."""
+        return 60 * (timeout_of(step, inputs) if self.minutes is None else self.minutes)
 
 
 class Child:
@@ -94,8 +97,11 @@ class Child:
         parameters: Mapping[str, Any],
         seed: int | None = None,
         log: Path | None = None,
+        running: Callable[[], object] = lambda: None,
     ) -> StepResult:
         """Run one step as `step.run_step` does, but over there; ``log`` gets what it prints.
+
+        Its time runs from when it has its lock: waiting for another run is not its fault.
 
         Raises
         ------
@@ -112,11 +118,13 @@ class Child:
         try:
             with suppress(BrokenPipeError, ConnectionResetError):  # it died: _wait says how
                 pipe.send_bytes(request)
-            answer, peak = self._wait(name, pipe, process)
+            timeout = self.limits.timeout(name, inputs)
+            answer, peak = self._wait(name, timeout, running)
         except BaseException as error:
             self.close()
             if isinstance(error, StepError):
-                discard(outputs)
+                with suppress(DataError):
+                    discard(outputs)
             raise
         if _memory_of(process.pid)() > _KEPT * self.limits.memory:
             self.close()  # what a step left behind must not count against the next
@@ -144,36 +152,50 @@ class Child:
             self._ready = False
         return self._pipe, self._process
 
-    def _wait(
-        self, name: str, pipe: Connection, process: "subprocess.Popen[bytes]"
-    ) -> tuple[Any, float]:
+    def _wait(self, name: str, timeout: float, running: Callable[[], object]) -> tuple[Any, float]:
         """Return the answer and the most memory seen, GB; raise at a limit or a death."""
+        assert self._pipe is not None
+        assert self._process is not None
+        peak, watched = 0.0, _memory_of(self._process.pid)
+        limit = math.inf if self._ready else _STARTUP
+        while True:
+            peak = max(peak, self._poll(name, limit, watched))
+            try:
+                content = self._pipe.recv_bytes()
+            except (EOFError, OSError):
+                raise StepError(_DIED.format(name, _how(self._process))) from None
+            if content == _READY:
+                self._ready, limit = True, math.inf
+            elif content == _LOCKED:
+                limit = timeout
+            elif content == _RUNNING:
+                running()
+            else:
+                break
+        answer = pickle.loads(content)
+        if not isinstance(answer, StepResult) and isinstance(answer[0], MemoryError):
+            raise StepError(_OUT_OF_MEMORY.format(name, self.limits.memory))
+        return answer, max(peak, watched())
+
+    def _poll(self, name: str, limit: float, watched: Callable[[], float]) -> float:
+        """Wait for a message, ``limit`` s at most; return the most memory seen, GB."""
+        assert self._pipe is not None
+        assert self._process is not None
         start, pause, peak = time.monotonic(), _POLL[0], 0.0
-        limit = self.limits.timeout(name)
-        limit = limit if self._ready else max(limit, _STARTUP)
-        watched = _memory_of(process.pid)
-        while not pipe.poll(pause):
-            if process.poll() is not None and not pipe.poll(0):  # what it forked holds the pipe
-                raise StepError(_DIED.format(name, _how(process)))
+        while not self._pipe.poll(pause):
+            if self._process.poll() is not None and not self._pipe.poll(0):
+                raise StepError(_DIED.format(name, _how(self._process)))  # what it forked lives on
             pause = min(_POLL[1], 1.5 * pause)
             peak = max(peak, watched())
             if peak > self.limits.memory:
                 raise StepError(_OUT_OF_MEMORY.format(name, self.limits.memory))
             if time.monotonic() - start > limit:
                 raise StepError(_TIMED_OUT.format(name, limit / 60))
-        try:
-            content = pipe.recv_bytes()
-        except (EOFError, OSError):
-            raise StepError(_DIED.format(name, _how(process))) from None
-        if not content:  # it has started: the step's time runs from here
-            self._ready = True
-            return self._wait(name, pipe, process)
-        answer = pickle.loads(content)
-        if not isinstance(answer, StepResult) and isinstance(answer[0], MemoryError):
-            raise StepError(_OUT_OF_MEMORY.format(name, self.limits.memory))
-        return answer, max(peak, watched())
+        return peak
 
 
+#: what a child says besides its answers: it has started; the step has its lock; it must run
+_READY, _LOCKED, _RUNNING = b"", b"locked", b"running"
 _OUT_OF_MEMORY = (
     "step {!r} needs more memory than the {:.1f} GB that one participant may take, and was ended. "
     "Run again with fewer --nprocs, or more --mem."
@@ -255,21 +277,23 @@ def main(arguments: list[str]) -> None:
     _refuse_above(memory + _HEADROOM)
     faulthandler.enable()
     pipe = Connection(number)
-    pipe.send_bytes(b"")  # ready
+    pipe.send_bytes(_READY)
     while True:
         try:
             request = pipe.recv_bytes()
         except (EOFError, OSError):
             return
-        pipe.send_bytes(_answer(request))
+        pipe.send_bytes(_answer(request, pipe))
 
 
-def _answer(request: bytes) -> bytes:
+def _answer(request: bytes, pipe: Connection) -> bytes:
     """Run one step; return its pickled result, or its error and where it came from."""
     try:
         name, function, what, log = pickle.loads(request)
         with _logged(log):
-            return pickle.dumps(run_step(name, function, **what))
+            told = {"locked": partial(pipe.send_bytes, _LOCKED),
+                    "running": partial(pipe.send_bytes, _RUNNING)}  # fmt: skip
+            return pickle.dumps(run_step(name, function, **(what | told)))
     except Exception as error:
         trace = traceback.format_exc()
         try:

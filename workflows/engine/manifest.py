@@ -1,12 +1,13 @@
 """What a run did, for machines: one file a run, one line a participant, whole after any kill.
 
-``logs/run-<start>-<process>.jsonl`` holds JSON lines: the first says what was asked, each further
-one what became of a participant and how long each step took, the last one how the run ended. A
-run without a last line was killed.
+``logs/run-<start>-<process>-<number>.jsonl`` holds JSON lines: the first says what was asked, each
+further one what became of a participant and how long each step took, the last one how the run
+ended. A run without a last line was killed.
 """
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -35,7 +36,7 @@ class Manifest:
     def __init__(self, log_dir: Path, asked: Mapping[str, Any]) -> None:
         now = datetime.now(UTC)
         stamp = now.strftime("%Y%m%dT%H%M%S")
-        self.path = log_dir / f"run-{stamp}-{os.getpid()}.jsonl"
+        self.path = log_dir / f"run-{stamp}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
         self._counts = {"done": 0, "failed": 0, "not started": 0}
         self._write({"brainnet": __version__, "started": now.isoformat(), **asked})
 

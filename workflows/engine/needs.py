@@ -1,6 +1,9 @@
 """What each step needs: for the estimate of a dry run, and for when a step is taken to hang."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 #: a step is taken to hang after this many times its estimate, but not before LEAST_TIMEOUT
 PATIENCE = 40.0
@@ -93,7 +96,23 @@ def needs_of(step: str) -> Needs:
     return NEEDS.get(step, Needs())
 
 
-def timeout_of(step: str) -> float:
+def timeout_of(step: str, inputs: Mapping[str, Path]) -> float:
     """Return the minutes after which a step is taken to hang, whatever was chosen for it."""
     known = [each for name, each in NEEDS.items() if name.partition(" (")[0] == step]
-    return max((each.timeout for each in known), default=Needs().timeout)
+    largest = max((unpacked(path) for path in inputs.values()), default=0.0) / 1e6
+    size = max(1.0, largest / USUAL["func"])
+    return max((each.of(size).timeout for each in known), default=Needs().timeout)
+
+
+def unpacked(path: Path) -> float:
+    """Return the bytes of a file, unpacked, as the end of a gzip file tells; 0 if unreadable."""
+    try:
+        size = path.stat().st_size
+        if not path.name.endswith(".gz"):
+            return float(size)
+        with path.open("rb") as stream:
+            stream.seek(-4, os.SEEK_END)
+            told = int.from_bytes(stream.read(4), "little")
+    except OSError:
+        return 0.0
+    return float(told if told >= size else told + (1 << 32) * (1 + (size - told >> 32)))

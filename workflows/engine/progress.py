@@ -1,5 +1,6 @@
 """How far a run is, in the terminal: per participant and step, with the time still to go."""
 
+import logging
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brainnet.workflows.engine import Outcome
 
+_LOG = logging.getLogger("brainnet")
 _SHOWN = 16  # participants at work that get a line of their own
 _PER_SECOND = 4
 
@@ -53,15 +55,18 @@ class Progress:
         """Note that a participant has come to a step."""
         with self._guard:
             self._steps[label] = (step, time.monotonic())
+        if self._live is None:
+            _LOG.info("sub-%s: %s", label, step)
 
     def finish(self, outcome: "Outcome") -> None:
         """Note what became of a participant."""
         with self._guard:
             self._steps.pop(outcome.label, None)
             self._finished += 1
-            self._failed += bool(outcome.failures)
+            self._failed += bool(outcome.failures) and outcome.started
         if self._live is None:
-            end = f"FAILED: {outcome.failures[0]}" if outcome.failures else "done"
+            end = "FAILED: " if outcome.started else ""
+            end = f"{end}{outcome.failures[0]}" if outcome.failures else "done"
             print(f"[{self._finished}/{self._total}] sub-{outcome.label}: {end} ({self._times()})",
                   file=sys.stderr, flush=True)  # fmt: skip
 

@@ -79,7 +79,7 @@ class Resources:
 
     def step_memory(self, n_workers: int) -> float:
         """Return the GB of memory at which a step of this machine is ended."""
-        return (self.memory or MEMORY_SHARE * _free_memory()) / n_workers
+        return (self.memory or default_memory()) / n_workers
 
 
 def default_procs(n_threads: int = 1) -> int:
@@ -90,8 +90,14 @@ def default_procs(n_threads: int = 1) -> int:
     return max(1, min(processors // n_threads, fit))
 
 
-def _free_memory() -> float:
-    """Return the memory that this machine has free, GB."""
-    import psutil
+def default_memory() -> float:
+    """Return the GB that a run takes of this machine where nothing is said."""
+    return MEMORY_SHARE * _free_memory()
 
-    return float(psutil.virtual_memory().available) / 1e9
+
+def _free_memory() -> float:
+    """Return the memory that is free here, GB: of the machine, and of the container or job."""
+    import psutil
+    from distributed.system import MEMORY_LIMIT
+
+    return min(float(psutil.virtual_memory().available), float(MEMORY_LIMIT)) / 1e9

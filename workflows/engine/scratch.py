@@ -51,8 +51,8 @@ def temporary_folder(work_dir: Path | None = None) -> Iterator[Path]:
             clean(folder.parent, prefix=prefix)
         yield folder
     finally:
+        os.close(handle)  # first: NFS keeps the name of what is open
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
 
 
 def _marked(folder: Path) -> int:
@@ -102,9 +102,9 @@ def _remove_unheld(folder: Path) -> bool:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder)
     except OSError:
         return False
     finally:
-        os.close(handle)
-    return True
+        os.close(handle)  # its owner is gone, and nobody takes it up again
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()

@@ -8,6 +8,7 @@ killed at any moment is seen as such. Nothing that differs from run to run is re
 same step gives the same bytes, sidecars included.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -16,7 +17,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -70,6 +71,8 @@ def run_step(
     outputs: Mapping[str, Path],
     parameters: Mapping[str, Any],
     seed: int | None = None,
+    locked: Callable[[], object] = lambda: None,
+    running: Callable[[], object] = lambda: None,
 ) -> StepResult:
     """Run a function from files to files, unless its record shows that it ran with just that.
 
@@ -87,6 +90,8 @@ def run_step(
         Whatever else the result depends on; values that JSON can hold.
     seed : int, optional
         Seed of whatever is random.
+    locked, running : callable
+        Called once the step has its lock, and once it turns out that it must run.
 
     Returns
     -------
@@ -99,7 +104,8 @@ def run_step(
         No output, an output that is an input or shares a sidecar with another, a parameter that
         JSON cannot hold, or metadata for an output that does not exist.
     DataError
-        An input is missing, or the function ended without writing an output.
+        An input is missing or was replaced while the step ran, or the function ended without
+        writing an output.
     Exception
         Whatever the function raises, with the step's name noted.
 
@@ -113,17 +119,21 @@ def run_step(
     _check(name, sources, targets)
     start = time.perf_counter()
     with _lock(next(iter(targets.values()))):
+        locked()
+        given = _marks(sources)
         record = _record(name, function, sources, targets, parameters, seed)
         known = _recorded(targets, record)
         if known is not None:
             _LOG.info("%s: unchanged, skipped", name)
             return StepResult(targets, True, list(known["Warnings"]), _since(start))
+        running()
         _clear(targets)
         _LOG.info("%s: started", name)
         arguments = dict(parameters) if seed is None else {**parameters, "seed": seed}
         try:
             with _heard(name) as heard:
                 extra = function(sources, targets, **arguments) or {}
+            _check_unchanged(name, sources, given)
             _publish(targets, record, extra, heard)
         except BaseException:
             _clear(targets)
@@ -150,9 +160,12 @@ def is_done(
 
 
 def discard(outputs: Mapping[str, Path]) -> None:
-    """Remove what a step that was ended from outside left half done; wait for its lock."""
+    """Remove what a step that was ended from outside left half done.
+
+    Where another process runs the step now, what lies there is that one's.
+    """
     targets = {key: Path(path) for key, path in outputs.items()}
-    with _lock(next(iter(targets.values()))):
+    with suppress(BlockingIOError), _lock(next(iter(targets.values())), wait=False):
         if not all(sidecar_path(path).exists() for path in targets.values()):
             _clear(targets)
 
@@ -169,6 +182,27 @@ def sidecar_path(path: Path) -> Path:
         if path.name.endswith(extension):
             return path.with_name(path.name.removesuffix(extension) + ".json")
     return path.with_suffix(".json")
+
+
+def _marks(inputs: Mapping[str, Path]) -> dict[str, tuple[int, int, int]]:
+    """Return what tells whether a file has been replaced, of each input."""
+    found = {key: path.stat() for key, path in inputs.items()}
+    return {key: (s.st_ino, s.st_size, s.st_mtime_ns) for key, s in found.items()}
+
+
+def _check_unchanged(
+    name: str, inputs: Mapping[str, Path], given: Mapping[str, tuple[int, int, int]]
+) -> None:
+    """Raise where an input was replaced while the step ran: the record would not be true."""
+    try:
+        now = _marks(inputs)
+    except FileNotFoundError:
+        now = {}
+    for key, path in inputs.items():
+        if now.get(key) != given[key]:
+            what = f"was replaced while step {name!r}, which reads it, ran"
+            remedy = "Does another run work on this participant? Run again when it is done"
+            raise DataError(path, what, remedy)
 
 
 def _check(name: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
@@ -263,7 +297,18 @@ def _uri(path: Path, home: Path | None) -> str:
     if root == home:
         return f"bids::{inside}"
     kind = io.load_json(root / "dataset_description.json").get("DatasetType", "raw")
-    return f"bids:{kind}:{inside}"
+    return f"bids:{_link(root, home) or kind}:{inside}"
+
+
+def _link(root: Path, home: Path | None) -> str | None:
+    """Return the name by which a dataset's description links another one."""
+    if home is None:
+        return None
+    links = io.load_json(home / "dataset_description.json").get("DatasetLinks")
+    for name, target in links.items() if isinstance(links, dict) else ():
+        if isinstance(target, str) and (home.resolve() / target).resolve() == root.resolve():
+            return str(name)
+    return None
 
 
 def _recorded(outputs: Mapping[str, Path], record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -335,12 +380,14 @@ def _publish(
 
 
 @contextmanager
-def _lock(output: Path) -> Iterator[None]:
+def _lock(output: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the step's lock; the system releases it when the process dies."""
     path = output.with_name(f".{output.name[:200]}.lock")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        handle = _acquire(path)
+        handle = _acquire(path, wait)
+    except BlockingIOError:
+        raise
     except OSError as error:
         problem = f"cannot be written to ({error.strerror})"
         raise DataError(output.parent, problem, "Give a folder that you may write to") from error
@@ -366,18 +413,33 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, wait: bool = True) -> int:
     """Return an open, locked handle of the file that bears the name now."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOG.info("%s: another process runs this step; waiting", path.name)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _flock(handle, path, wait)
+        except OSError as error:
+            if error.errno in io.NO_LOCKS:  # one run at a time, then
+                return handle
+            os.close(handle)
+            if error.errno == errno.ESTALE:  # NFS: its holder took it away while we waited
+                continue
+            raise
         try:
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
         except FileNotFoundError:
             pass  # its holder finished and took it away while we waited: try again
         os.close(handle)
+
+
+def _flock(handle: int, path: Path, wait: bool) -> None:
+    """Lock an open file, at once or once its holder is done."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            raise
+        _LOG.info("%s: another process runs this step; waiting", path.name)
+        fcntl.flock(handle, fcntl.LOCK_EX)
