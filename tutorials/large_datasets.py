@@ -210,11 +210,14 @@ status = brainnet("bids out participant --config-file study.toml --dry-run")
 # cd bids && ls -d sub-* > ../labels.txt && cd ..
 # sbatch --array=1-1200%50 --cpus-per-task=2 --mem=8G --time=06:00:00 --wrap '
 #   label=$(sed -n ${SLURM_ARRAY_TASK_ID}p labels.txt)
-#   brainnet bids out participant --participant-label $label --nprocs 2 --omp-nthreads 2 --mem 8'
+#   brainnet bids out participant --participant-label $label \
+#     --skip-bids-validation --nprocs 2 --omp-nthreads 2 --mem 8'
 # brainnet bids out participant --dry-run        # afterwards: what is left to do
+# brainnet bids out participant --reports-only   # pages again, and the methods text of everybody
 # ```
 #
-# Submit the same array again and only what is missing is computed.
+# Validate the dataset once before, not in every job. Submit the same array again and only what is
+# missing is computed.
 #
 # ## Way two: brainnet submits the jobs
 #

@@ -307,7 +307,7 @@ def _run(options: Options) -> None:
         help="start no further participant once one has failed",
     )
     add("-v", "--verbose", action="count", default=0, level=BOTH,
-        help="say more: -v each step, -vv details")  # fmt: skip
+        help="say more: each step as it begins")  # fmt: skip
 
 
 def _group(options: Options) -> None:
