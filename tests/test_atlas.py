@@ -1,5 +1,6 @@
 import json
 import warnings
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -393,3 +394,25 @@ def test_tables_can_be_made_again(shared_atlases, monkeypatch, tmp_path):
         )
         made = make._regions(name, atlas_files.find_volume(name))
         pd.testing.assert_frame_equal(made, committed[made.columns])
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        (
+            "tpl-X_atlas-Schaefer2018_desc-100Parcels7Networks_dseg",
+            "Schaefer2018100Parcels7Networks",
+        ),
+        (
+            "tpl-X_atlas-Schaefer2018_desc-400Parcels7Networks_dseg",
+            "Schaefer2018400Parcels7Networks",
+        ),
+        ("space-X_seg-Cammoun_scale-250_dseg", "Cammoun250"),
+        ("space-X_seg-AAL_dseg", "AALOwn"),
+        ("my labels", "mylabels"),
+    ],
+)
+def test_own_atlases_that_differ_have_names_that_differ(name, expected):
+    found = atlas._own_name(Path(f"{name}.nii.gz"))
+    assert found == expected
+    assert atlas._own_name(Path(f"space-X_seg-{found}_dseg.nii.gz")) == found  # of OUT's copy

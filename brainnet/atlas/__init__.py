@@ -347,15 +347,26 @@ def _load_own(path: Path, table: str | Path | None, space: str | None, node_only
     label_rules.check_space(declared, path)
     regions = label_rules.own_regions(img, Path(table), path)
     label_rules.check_inside(img, template("mask"), path, declared)
-    stem = label_rules.entity(path, "seg", "atlas") or path.name.split(".")[0]
     return _assemble(
-        re.sub(r"[^A-Za-z0-9]", "", stem),
+        _own_name(path),
         img,
         regions,
         node_only,
         space=declared,
         source=f"{path.name} with {Path(table).name}",
     )
+
+
+def _own_name(path: Path) -> str:
+    """Return the name that results bear: of the parcellation, its scale and variant.
+
+    It is no known atlas's, since the image may differ from that one.
+    """
+    stem = label_rules.entity(path, "seg", "atlas")
+    variant = [label_rules.entity(path, key) for key in ("scale", "desc")] if stem else []
+    whole = "".join(part for part in (stem, *variant) if part) or path.name.split(".")[0]
+    name = re.sub(r"[^A-Za-z0-9]", "", whole)
+    return f"{name}Own" if name in files.names() else name
 
 
 def _assemble(
