@@ -112,7 +112,7 @@ def run(
     jobs = find_jobs(bids_dir, out_dir, participant_label, session_label, settings)
     planned(settings, out_dir)  # raises before anything is written
     bids.write_dataset_description(out_dir, bids_dir, derivatives=settings.derivatives)
-    _sweep(out_dir, out_dir / "logs", out_dir / "atlas")
+    _sweep(out_dir, out_dir / "atlas")
     settings = resolve(settings, out_dir)
     jobs = {label: replace(job, settings=settings) for label, job in jobs.items()}
     if asked is not None and not settings.reports_only:

@@ -69,7 +69,10 @@ def toys(folder: Path, n_kills: int, rng: random.Random) -> dict[str, object]:
             toll.survivors += [str(each) for each in run.gone()]
         toll.orphans.clear()
         found["differing"] += contents(out) != expected
-        found["leftovers"] += len(rests(out)) + len(list(out.with_suffix(".work").iterdir()))
+        left = [*rests(out), *(each.name for each in out.with_suffix(".work").iterdir())]
+        found["leftovers"] += len(left)
+        if left:
+            say(f"left over: {', '.join(left)}")
         trial += 1
         say(f"toy {trial}: {sum(toll.kills.values())} of {n_kills} kills, {dict(toll.kills)}")
     return report("toy", toll, found, trial, start)

@@ -222,3 +222,10 @@ def test_only_whole_paths_are_shortened(tmp_path: Path) -> None:
     attempt = Attempts("01", tmp_path / "logs", hide=(Path("out"),))
     attempt(refuse)
     assert attempt.failures == ["fmriprep_out/sub-01/x.nii.gz: is broken. Copy it again."]
+
+
+def test_a_mark_that_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".sub-01.running.4711-0a1b2c3d.tmp"
+    left.touch()
+    run_all(work, {"01": ("well",)}, tmp_path)
+    assert not left.exists()

@@ -126,6 +126,8 @@ def run_all(
     resources = resources or Resources()
     outcomes: dict[str, Outcome] = {}
     with _interruptible(), _scratch(resources) as resources, Progress(len(jobs)) as progress:
+        with suppress(io.DataError):
+            io.remove_leftovers(log_dir)  # of marks that a killed run was writing
         manifest = Manifest(log_dir, asked or {})
         runner = _distributed if _needs_dask(resources) else _serial
         try:
