@@ -16,6 +16,7 @@ import pytest
 from brainnet import io
 from brainnet.workflows import engine
 from brainnet.workflows.engine import Attempts, NewSteps, Outcome, run_all
+from brainnet.workflows.engine.outcome import mark
 from brainnet.workflows.engine.resources import Resources
 from tests.reliability import toy
 
@@ -158,17 +159,17 @@ def test_a_run_needs_no_port_that_another_has(tmp_path: Path) -> None:
 
 
 def test_a_run_confined_to_less_does_not_mend_a_failure(tmp_path: Path) -> None:
-    mark = tmp_path / "sub-01.failed"
-    engine._mark(Outcome("01", ["BOLD is cut"]), tmp_path)
-    engine._mark(Outcome("01", scope="--anat-only"), tmp_path)
-    assert mark.read_text().splitlines()[0] == "BOLD is cut"
-    engine._mark(Outcome("01"), tmp_path)
-    assert not mark.exists()
-    engine._mark(Outcome("01", ["T1w is cut"], scope="--anat-only"), tmp_path)
-    engine._mark(Outcome("01", scope="--task-id rest"), tmp_path)
-    assert mark.exists()
-    engine._mark(Outcome("01", scope="--anat-only"), tmp_path)
-    assert not mark.exists()
+    failed = tmp_path / "sub-01.failed"
+    mark(Outcome("01", ["BOLD is cut"]), tmp_path)
+    mark(Outcome("01", scope="--anat-only"), tmp_path)
+    assert failed.read_text().splitlines()[0] == "BOLD is cut"
+    mark(Outcome("01"), tmp_path)
+    assert not failed.exists()
+    mark(Outcome("01", ["T1w is cut"], scope="--anat-only"), tmp_path)
+    mark(Outcome("01", scope="--task-id rest"), tmp_path)
+    assert failed.exists()
+    mark(Outcome("01", scope="--anat-only"), tmp_path)
+    assert not failed.exists()
 
 
 @pytest.mark.filterwarnings("default")

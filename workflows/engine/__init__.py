@@ -7,91 +7,40 @@ that falls silent has gone, with its child. Its participant is then tried once m
 
 import atexit
 import math
-import re
 import signal
 import threading
-import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from brainnet import io
-from brainnet.bids import Scan
-from brainnet.workflows.engine.child import Child, Limits, StepError
+from brainnet.workflows.engine.child import Child, Limits
 from brainnet.workflows.engine.logs import logged, open_log
 from brainnet.workflows.engine.manifest import Manifest
+from brainnet.workflows.engine.outcome import Attempts, Outcome, Running, StepReport, mark
 from brainnet.workflows.engine.progress import Progress
 from brainnet.workflows.engine.resources import Resources
 from brainnet.workflows.engine.scratch import temporary_folder
 from brainnet.workflows.engine.step import run_step
 from brainnet.workflows.engine.steps import Steps
 
+__all__ = ["Attempts", "NewSteps", "Outcome", "StepReport", "end_steps", "run_all"]
+
 _LOST = (
     "every worker that ran it was lost: killed, or its machine or job ended. Run the same command "
     "again; what was finished is kept."
 )
 _NOT_SENT = "could not be sent to a worker or back: {}: {}. Do the workers run this brainnet?"
-_SCOPE = "in a run with "
 _CUT_OFF = (
     "was not finished, since the connection to the Dask scheduler was lost. Run the same command "
     "again; what was finished is kept."
 )
 _NOT_STARTED = "was not started, since another participant had failed (--stop-on-first-crash)."
 NewSteps = Callable[[], Steps]
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one step took.
-
-    Attributes
-    ----------
-    step, output : str
-        Its name and its first output's.
-    skipped : bool
-        Whether its record matched, so that nothing was computed.
-    seconds, memory : float
-        What it took now: s, and GB at most (0 where nobody watched).
-    """
-
-    step: str
-    output: str
-    skipped: bool
-    seconds: float
-    memory: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one participant.
-
-    Attributes
-    ----------
-    label : str
-        The participant's label.
-    failures : list of str
-        One line a pipeline that failed: what, file, rule, remedy. Empty if all went well.
-    pages : list of pathlib.Path
-        Reports that were written.
-    steps : list of StepReport
-        The steps that ended well, in order.
-    started : bool
-        False for one that the run stopped before (--stop-on-first-crash).
-    scope : str
-        What of the participant the run was confined to (``--anat-only``); empty: nothing.
-    """
-
-    label: str
-    failures: list[str] = field(default_factory=list)
-    pages: list[Path] = field(default_factory=list)
-    steps: list[StepReport] = field(default_factory=list)
-    started: bool = True
-    scope: str = ""
 
 
 def run_all(
@@ -133,7 +82,7 @@ def run_all(
         try:
             for outcome in runner(function, jobs, log_dir, resources, progress):
                 outcomes[outcome.label] = outcome
-                _mark(outcome, log_dir)
+                mark(outcome, log_dir)
                 manifest.add(outcome)
                 progress.finish(outcome)
         except BaseException as error:
@@ -193,98 +142,6 @@ def _not_started(label: str) -> Outcome:
     return Outcome(label, [f"sub-{label} {_NOT_STARTED}"], started=False)
 
 
-def _mark(outcome: Outcome, log_dir: Path) -> None:
-    """Keep ``logs/sub-X.failed`` while the last run failed; the group level reads it.
-
-    A run that was confined to less than the one that failed does not mend it.
-    """
-    if not outcome.started:  # what an earlier run made of the participant stands
-        return
-    with suppress(OSError):
-        (log_dir / f"sub-{outcome.label}.running").unlink(missing_ok=True)
-    path = log_dir / f"sub-{outcome.label}.failed"
-    scope = f"{_SCOPE}{outcome.scope}"
-    with suppress(OSError, io.DataError):
-        if outcome.failures:
-            io.save_text("\n".join([*outcome.failures, *([scope] if outcome.scope else [])]) + "\n",
-                         path)  # fmt: skip
-        elif path.exists() and (not outcome.scope or scope in io.load_text(path).splitlines()):
-            path.unlink()
-
-
-class _Running:
-    """Marks a participant from the first step that computes until the run has its outcome.
-
-    Whoever is killed in between leaves ``logs/sub-X.running``, and the group level knows that
-    what lies there is of two runs.
-    """
-
-    def __init__(self, label: str, log_dir: Path) -> None:
-        self._path = log_dir / f"sub-{label}.running"
-        self._marked = False
-
-    def __call__(self) -> None:
-        """Put the mark, once."""
-        if not self._marked:
-            with suppress(OSError, io.DataError):
-                io.save_text("its last run was ended before it was done\n", self._path)
-        self._marked = True
-
-
-class Attempts:
-    """Calls that may fail without stopping the rest of a participant.
-
-    Attributes
-    ----------
-    label : str
-        The participant's label.
-    failures : list of str
-        One line a failed call; its traceback stands in the participant's log.
-
-    Parameters
-    ----------
-    label : str
-        The participant's label.
-    log_dir : pathlib.Path
-        Where the log is written.
-    hide : sequence of pathlib.Path
-        Folders whose files are named from there on: where a dataset lies is nobody's business.
-    """
-
-    def __init__(self, label: str, log_dir: Path, *, hide: Sequence[Path] = ()) -> None:
-        self.label = label
-        self.failures: list[str] = []
-        self._log_dir = log_dir
-        self._hide = [f"{form}/" for folder in hide for form in (folder.absolute(), folder)]
-
-    def __call__(self, function: Callable[..., T], *args: object) -> T | None:
-        """Return what ``function`` returns, or None and note why it failed."""
-        try:
-            return function(*args)
-        except Exception as error:
-            self._log(error)
-            self.failures.append(self._describe(error, args))
-            return None
-
-    def _describe(self, error: Exception, args: Sequence[object]) -> str:
-        """Return one line with the file's name and without where the datasets lie."""
-        text = str(error)
-        if not isinstance(error, io.DataError):
-            scans = [arg.path.name for arg in args if isinstance(arg, Scan)]
-            if not isinstance(error, StepError):
-                text = f"{type(error).__name__}: {text} (traceback in logs/sub-{self.label}.log)"
-            text = ": ".join([*scans, text])
-        for folder in self._hide:
-            text = re.sub(rf"(?<![\w./-]){re.escape(folder)}", "", text)
-        return text
-
-    def _log(self, error: Exception) -> None:
-        """Append the traceback to the participant's log, if the disk still takes it."""
-        text = "".join(traceback.format_exception(error)) + "\n"
-        with suppress(OSError), open_log(self._log_dir / f"sub-{self.label}.log") as log:
-            log.write(text.encode(errors="replace"))
-
-
 def _attempt(
     function: Callable[..., Outcome],
     label: str,
@@ -323,7 +180,7 @@ def _serial(
             yield _not_started(label)
             continue
         with _logged(label, log_dir):
-            execute = partial(run_step, running=_Running(label, log_dir))
+            execute = partial(run_step, running=Running(label, log_dir))
             steps_of = partial(Steps, partial(progress.step, label), execute)
             outcome = _attempt(function, label, job, log_dir, steps_of)
         failed |= bool(outcome.failures)
@@ -434,7 +291,7 @@ def _remote(
         check_wanted(worker, key)
         worker.log_event(topic, (label, step))
 
-    running = _Running(label, log_dir)
+    running = Running(label, log_dir)
 
     def new_steps() -> Steps:
         return Steps(notify, partial(child.run_step, log=log, running=running))
