@@ -404,3 +404,14 @@ def test_of_many_participants_the_broken_ones_are_named_at_every_level(
         assert f"failed at the participant level: {told[label].split('FAILED: ')[1]}" in page
         assert cause in html.unescape((out / f"sub-{label}.html").read_text())
     assert "18 participants found: 12 analysed, 6 left out." in page
+
+
+def test_a_dry_run_for_a_cluster_counts_its_jobs(tmp_path: Path) -> None:
+    from brainnet.cli import commands
+    from brainnet.workflows.engine.resources import Resources
+
+    path = tmp_path / "slurm.toml"
+    path.write_text('memory = "8GB"\nwalltime = "12:00:00"\njobs = 20\n')
+    there = commands._at_the_jobs(Resources(n_procs=2, cluster="slurm", cluster_config=path))
+    assert there.workers(100) == 20
+    assert commands._at_the_jobs(Resources(n_procs=2)).workers(100) == 2

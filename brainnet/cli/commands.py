@@ -100,7 +100,7 @@ def _dry_run(options: argparse.Namespace) -> int:
     """Say what would run; return 1 if a participant is known to fail."""
     from brainnet.workflows import plan
 
-    resources = _resources(options)
+    resources = _at_the_jobs(_resources(options))
     plans = plan.make_plan(
         options.bids_dir,
         options.out_dir,
@@ -113,6 +113,15 @@ def _dry_run(options: argparse.Namespace) -> int:
         print("\n".join(plan.describe(each)) if whole else plan.summary(each))
     print("\n".join(_sums(plans, resources, options.out_dir)))
     return 1 if any(each.failures for each in plans) else 0
+
+
+def _at_the_jobs(resources: "Resources") -> "Resources":
+    """Return the resources with as many participants at a time as the cluster has jobs."""
+    from brainnet.workflows.engine.slurm import load_config
+
+    if not resources.cluster or resources.cluster_config is None:
+        return resources
+    return replace(resources, n_procs=load_config(resources.cluster_config).jobs)
 
 
 def _sums(plans: Sequence["ParticipantPlan"], resources: "Resources", out_dir: Path) -> list[str]:
