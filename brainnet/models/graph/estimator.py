@@ -1,6 +1,9 @@
 """The graph network as a scikit-learn classifier: fitted, cloned and scored like any other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import index
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +15,19 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
+from brainnet.io import DataError
+from brainnet.models.core.checkpoint import CARD, load_arrays, load_checkpoint, save_checkpoint
 from brainnet.models.core.fit import fit, fork_seed
+from brainnet.models.core.networks import NETWORKS
+from brainnet.models.core.pretrain import start_from
+from brainnet.models.core.recipe import Recipe
 from brainnet.models.edges import EdgeImputer
 from brainnet.models.graph.gcn import MultiplexGCN
+from brainnet.models.graph.pretrain import Pretrained, scale_of
 
-__all__ = ["GraphClassifier", "multiplex_graph"]
+__all__ = ["TASK", "GraphClassifier", "multiplex_graph"]
+
+TASK = "staging"  # what the card of a saved classifier says
 
 BATCH_SIZE = 32  # subjects a step
 HELD_OUT_ONE_IN = 5  # training subjects, to say when to stop
@@ -46,6 +57,10 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     network : callable
         Makes the torch module, as ``network(n_regions, n_modalities=, n_stages=, n_hidden=)``;
         its input is a batch of :func:`multiplex_graph`, its output logits.
+    start : Pretrained, optional
+        What :func:`~brainnet.models.graph.pretrain.pretrain_connectomes` learned on other
+        subjects: the encoders start from it, and its medians, means and spreads are used in
+        place of the training subjects' own.
     seed : int
         Decides initial weights, dropout, order of subjects and the inner split. torch's global
         generator is left as it was.
@@ -84,6 +99,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         n_epochs: int = 100,
         learning_rate: float = 3e-3,
         network: Callable[..., nn.Module] = MultiplexGCN,
+        start: Pretrained | None = None,
         seed: int = 0,
     ) -> None:
         self.density = density
@@ -91,6 +107,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         self.n_epochs = n_epochs
         self.learning_rate = learning_rate
         self.network = network
+        self.start = start
         self.seed = seed
 
     def fit(
@@ -109,11 +126,14 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         labels = np.asarray(stages)
         self._check(labels)
         self.classes_, targets = np.unique(labels, return_inverse=True)
-        self.imputer_ = EdgeImputer().fit(networks)
-        filled = self.imputer_.transform(networks)
-        self.centre_ = filled.mean(axis=0).astype(np.float32)
-        spread = filled.std(axis=0)
-        self.spread_ = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
+        if self.start is None:
+            self.imputer_ = EdgeImputer().fit(networks)
+            filled = self.imputer_.transform(networks)
+            self.centre_, self.spread_ = scale_of(filled)
+        else:
+            self.imputer_ = _imputer(self.start.medians)
+            filled = self.imputer_.transform(networks)
+            self.centre_, self.spread_ = self.start.centre, self.start.spread
         graphs = self._graphs(filled, targets)
         rows = np.arange(labels.size) if groups is None else np.asarray(groups)
         with fork_seed(self.seed):
@@ -125,6 +145,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         graphs = self._graphs(self.imputer_.transform(networks), None)
         order = torch.Generator()  # a loader without its own draws from the global one
+        # core.predict cuts images to windows; a graph goes in whole
         batches = DataLoader(graphs, BATCH_SIZE, generator=order)
         with torch.no_grad():
             logits = torch.cat([self.model_(batch) for batch in batches])
@@ -134,6 +155,117 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         """Return the most probable stage of each subject."""
         chosen: NDArray[np.str_] = self.classes_[self.predict_proba(networks).argmax(axis=1)]
         return chosen
+
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        modalities: Sequence[str] = (),
+        regions: Sequence[str] = (),
+        scores: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write the fitted classifier into a folder: a model card and safetensors, no pickle.
+
+        Parameters
+        ----------
+        folder : path
+            Made where it is missing.
+        modalities, regions : sequences of str
+            Names in the order of the axes, where they are known; they go into the card.
+        scores : mapping, optional
+            How well it does, and on whom; goes into the card.
+
+        Raises
+        ------
+        ValueError
+            If the network is not one that `brainnet.models.core.networks` can make again, or the
+            number of names is not that of the axis.
+        """
+        check_is_fitted(self, "model_")
+        n_modalities, n_regions, _ = self.centre_.shape
+        for name, given, size in (
+            ("modalities", modalities, n_modalities), ("regions", regions, n_regions),
+        ):  # fmt: skip
+            if given and len(given) != size:
+                raise ValueError(f"{name} must be {size} names; got {len(given)}. Name them all.")
+        names = {"modalities": list(modalities), "regions": list(regions)}
+        card = self._card() | names | {"scores": dict(scores or {})}
+        arrays = {
+            "medians": torch.from_numpy(self.imputer_.medians_),
+            "centre": torch.from_numpy(self.centre_),
+            "spread": torch.from_numpy(self.spread_),
+        }
+        return save_checkpoint(folder, self.model_, card, arrays=arrays)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "GraphClassifier":
+        """Return a classifier that `save` wrote; it predicts the same, bit for bit.
+
+        It has no ``history_``; ``card_`` is its model card.
+
+        Raises
+        ------
+        DataError
+            If the folder holds no classifier, or one that is damaged or was changed.
+        """
+        folder = Path(folder)
+        model, card = load_checkpoint(folder, task=TASK)
+        arrays = {name: each.numpy() for name, each in load_arrays(folder, card).items()}
+        try:
+            options, training = card["network"]["options"], card["training"]
+            classifier = cls(
+                density=card["density"], n_hidden=options["n_hidden"],
+                n_epochs=training["n_epochs"], learning_rate=training["learning_rate"],
+                seed=training["seed"],
+            )  # fmt: skip
+            classifier.classes_ = np.asarray(card["stages"])
+            classifier.centre_, classifier.spread_ = arrays["centre"], arrays["spread"]
+            classifier.imputer_ = _imputer(arrays["medians"])
+            n_modalities, n_regions = options["n_modalities"], options["n_features"]
+            fits = classifier.classes_.shape == (options["n_stages"],) and all(
+                each.shape == (n_modalities, n_regions, n_regions) for each in arrays.values()
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"the card is not that of a classifier of stages ({error!r})"
+            raise DataError(folder / CARD, what, "Save the classifier anew") from error
+        if not fits:
+            what = "stages, centre, spread and medians do not fit the network"
+            raise DataError(folder / CARD, what, "Save the classifier anew")
+        classifier.model_, classifier.card_ = model, card
+        return classifier
+
+    def _card(self) -> dict[str, Any]:
+        return {
+            "task": TASK,
+            "network": {"name": self._network_name(), "options": self._options()},
+            "stages": self.classes_.tolist(),
+            "density": float(self.density),
+            "training": {
+                "n_epochs": index(self.n_epochs),
+                "learning_rate": float(self.learning_rate),
+                "seed": index(self.seed),
+                "pretrained": self.start is not None,
+                "train_loss": self.history_.train_loss,
+                "validation_loss": self.history_.validation_loss,
+                "best_epoch": self.history_.best_epoch,
+            },
+        }
+
+    def _network_name(self) -> str:
+        made = f"{type(self.model_).__module__}:{type(self.model_).__qualname__}"
+        for name, where in NETWORKS.items():
+            if where == made:
+                return name
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)} to be saved; got {made}.")
+
+    def _options(self) -> dict[str, int]:
+        n_modalities, n_regions, _ = self.centre_.shape
+        return {
+            "n_features": n_regions,
+            "n_modalities": n_modalities,
+            "n_stages": int(self.classes_.size),
+            "n_hidden": index(self.n_hidden),
+        }
 
     def _check(self, labels: NDArray) -> None:
         if not 0 < self.density <= 1:
@@ -157,22 +289,23 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         inner, held_out = _inner_split(targets, groups, self.seed)
         counts = np.bincount(targets, minlength=self.classes_.size)
         share = torch.tensor(targets.size / (self.classes_.size * counts), dtype=torch.float32)
-        n_modalities, n_regions, _ = self.centre_.shape
-        self.model_ = self.network(
-            n_regions,
-            n_modalities=n_modalities,
-            n_stages=self.classes_.size,
-            n_hidden=self.n_hidden,
-        )
-        train = [graphs[each] for each in inner]
+        options = self._options()
+        self.model_ = self.network(options.pop("n_features"), **options)
+        if self.start is not None:
+            start_from(self.model_, self.start.weights)
+        loader = DataLoader([graphs[each] for each in inner], BATCH_SIZE, shuffle=True)
+        n_epochs = index(self.n_epochs)
         self.history_ = fit(
             self.model_,
-            DataLoader(train, BATCH_SIZE, shuffle=True),
+            lambda _: loader,
             _StageLoss(share),
             validation=[Batch.from_data_list([graphs[i] for i in held_out])] if held_out else None,
-            n_epochs=self.n_epochs if held_out else min(PATIENCE, self.n_epochs),
-            learning_rate=self.learning_rate,
-            patience=PATIENCE,
+            recipe=Recipe(
+                n_epochs=n_epochs if held_out else min(PATIENCE, n_epochs),
+                learning_rate=float(self.learning_rate),
+                patience=PATIENCE,
+                seed=index(self.seed),
+            ),
         )
 
 
@@ -229,6 +362,12 @@ class _StageLoss:
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         return nn.functional.cross_entropy(model(batch), batch.y, weight=self.share)
+
+
+def _imputer(medians: NDArray[np.float64]) -> EdgeImputer:
+    imputer = EdgeImputer()
+    imputer.medians_ = medians
+    return imputer
 
 
 def _inner_split(

@@ -80,9 +80,22 @@ class MultiplexGCN(nn.Module):
             batch_size=batch.num_graphs,
         )  # (n_subjects, n_regions, n_regions)
         nodes = batch.x[:, modality].unflatten(0, (batch.num_graphs, -1))
-        encoder: nn.ModuleList = self.encoders[modality]  # type: ignore[assignment]
-        for layer, convolve in enumerate(encoder):
-            nodes = torch.relu(convolve(self.dropout(nodes) if layer else nodes, adjacency))
+        nodes = self.embed(nodes, adjacency, modality)
         return torch.cat(
             [nodes.mean(dim=1), nodes.amax(dim=1)], dim=1
         )  # (n_subjects, 2 * n_hidden)
+
+    def embed(self, nodes: Tensor, adjacency: Tensor, modality: int) -> Tensor:
+        """Return the embeddings ``(n_subjects, n_regions, n_hidden)`` of one modality's nodes.
+
+        Parameters
+        ----------
+        nodes : (n_subjects, n_regions, n_features) tensor
+        adjacency : (n_subjects, n_regions, n_regions) tensor
+            Edge weights, 0 or more.
+        modality : int
+        """
+        encoder: nn.ModuleList = self.encoders[modality]  # type: ignore[assignment]
+        for layer, convolve in enumerate(encoder):
+            nodes = torch.relu(convolve(self.dropout(nodes) if layer else nodes, adjacency))
+        return nodes

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from brainnet.models.graph.estimator import GraphClassifier
+from brainnet.models.graph.gcn import MultiplexGCN
 
 
 def _quick(**options):
@@ -106,3 +108,76 @@ def test_one_stage_is_refused(planted_networks):
     networks, _ = planted_networks(6)
     with pytest.raises(ValueError, match="two or more"):
         GraphClassifier().fit(networks, ["CN"] * 6)
+
+
+def test_saved_and_loaded_it_predicts_the_same_bits(planted_networks, tmp_path):
+    networks, stages = planted_networks()
+    networks[3, 0, 5, :] = networks[3, 0, :, 5] = np.nan
+    model = _quick(n_epochs=3, density=0.3).fit(networks, stages)
+    model.save(
+        tmp_path / "model", modalities=["func", "anat"], regions=[f"r{i}" for i in range(12)],
+        scores={"balanced_accuracy": 0.5},
+    )  # fmt: skip
+    back = GraphClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(back.predict_proba(networks), model.predict_proba(networks))
+    np.testing.assert_array_equal(back.predict(networks), model.predict(networks))
+    np.testing.assert_array_equal(back.imputer_.medians_, model.imputer_.medians_)
+    assert back.get_params() == model.get_params()
+    assert back.card_["modalities"] == ["func", "anat"]
+    assert back.card_["scores"] == {"balanced_accuracy": 0.5}
+    again = clone(back).fit(networks, stages)
+    np.testing.assert_array_equal(again.predict_proba(networks), model.predict_proba(networks))
+
+
+def test_stages_that_are_numbers_come_back_as_numbers(planted_networks, tmp_path):
+    networks, _ = planted_networks(12)
+    model = _quick(n_epochs=1).fit(networks, np.arange(12) % 3)
+    back = GraphClassifier.load(model.save(tmp_path))
+    assert back.predict(networks).dtype == model.predict(networks).dtype
+
+
+def test_what_cannot_be_saved_or_loaded_is_refused(planted_networks, tmp_path):
+    import json
+
+    from brainnet.io import DataError
+    from brainnet.models.core.checkpoint import save_checkpoint
+
+    networks, stages = planted_networks(12)
+    with pytest.raises(NotFittedError):
+        _quick().save(tmp_path)
+    model = _quick(n_epochs=1).fit(networks, stages)
+    with pytest.raises(ValueError, match="regions must be 12 names; got 3"):
+        model.save(tmp_path, regions=["a", "b", "c"])
+
+    class Own(MultiplexGCN):
+        pass
+
+    own = _quick(n_epochs=1, network=Own).fit(networks, stages)
+    with pytest.raises(ValueError, match=r"network must be one of .*Own"):
+        own.save(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+    model.save(tmp_path / "model")
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    del card["weights_sha256"]
+    arrays = {"medians": torch.zeros(2, 12, 12, dtype=torch.float64),
+              "centre": torch.zeros(2, 12, 12), "spread": torch.ones(2, 12, 12)}  # fmt: skip
+    for change, given, match in (
+        ({"task": "brain"}, arrays, "for 'brain', not for 'staging'"),
+        ({"stages": ["CN", "AD"]}, arrays, "do not fit the network"),
+        ({}, arrays | {"centre": torch.zeros(2, 11, 11)}, "do not fit the network"),
+        ({}, {}, "not that of a classifier"),
+        ({"training": None}, arrays, "not that of a classifier"),
+    ):
+        save_checkpoint(tmp_path / "forged", model.model_, card | change, arrays=given)
+        with pytest.raises(DataError, match=match):
+            GraphClassifier.load(tmp_path / "forged")
+
+
+def test_numpy_numbers_as_a_grid_search_gives_them_are_taken(planted_networks):
+    networks, stages = planted_networks(12)
+    model = GraphClassifier(
+        n_epochs=np.int64(2), n_hidden=np.int64(4), learning_rate=np.float32(0.01),
+        seed=np.int64(3),
+    )  # fmt: skip
+    assert len(model.fit(networks, stages).history_.train_loss) == 2

@@ -1,0 +1,166 @@
+"""Trained networks on disk: weights as safetensors, a model card as JSON, never a pickle.
+
+The card is the paper of a network: what it is for, what it was trained on, how well it does, how
+it is built. The weights carry the hash of the card and the card that of the weights, so that
+neither is changed without the other being told.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from brainnet.io import DataError, load_json, save_bytes, save_json
+from brainnet.io.files import read_buffer
+from brainnet.models.core.networks import build_network
+
+__all__ = ["CARD", "WEIGHTS", "load_arrays", "load_checkpoint", "load_weights", "save_checkpoint"]
+
+CARD, WEIGHTS = "card.json", "weights.safetensors"
+MAX_WEIGHTS_BYTES = 1 << 32
+_ARRAYS = "arrays/"  # no weight's name has a slash
+_REMEDY = "Copy the model anew from where it came"
+_REQUIRED = {"task": str, "network": dict, "weights_sha256": str}
+
+
+def save_checkpoint(
+    folder: Path | str,
+    model: nn.Module,
+    card: Mapping[str, Any],
+    *,
+    dtype: torch.dtype = torch.float32,
+    arrays: Mapping[str, Tensor] | None = None,
+) -> Path:
+    """Write a network and its card into a folder, and return the folder.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it is missing.
+    model : torch.nn.Module
+        Made by ``build_network(card["network"]["name"], card["network"]["options"])``.
+    card : mapping
+        ``task`` (str) and ``network`` (``name`` and ``options``) are required; anything that JSON
+        holds may follow: data, training, scores, limits.
+    dtype : torch.dtype
+        Of floating-point weights on disk; bfloat16 halves the size.
+    arrays : mapping, optional
+        Whatever else was learned and the network needs (medians, a centre, a scale), by name;
+        kept in the types that they have.
+
+    Raises
+    ------
+    ValueError
+        A part of the card missing; weights or arrays that are not finite.
+    """
+    folder = Path(folder)
+    missing = [key for key in ("task", "network") if key not in card]
+    if missing:
+        raise ValueError(f"card must have {', '.join(missing)}. Add it.")
+    tensors = {
+        name: each.to(dtype) if each.is_floating_point() else each
+        for name, each in model.state_dict().items()
+    }
+    tensors |= {_ARRAYS + name: each for name, each in (arrays or {}).items()}
+    for name, each in tensors.items():
+        if each.is_floating_point() and not bool(each.isfinite().all()):
+            raise ValueError(f"weights must be finite; {name} is not. Train again, slower.")
+        tensors[name] = each.detach().cpu().contiguous().clone()
+    text = _canonical(card)
+    weights = save(tensors, {"card": text})
+    save_bytes(weights, folder / WEIGHTS)
+    whole = json.loads(text) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    save_json(whole, folder / CARD)
+    return folder
+
+
+def load_checkpoint(
+    folder: Path | str, *, task: str | None = None
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a trained network, float32 and in evaluation mode, and its card.
+
+    Parameters
+    ----------
+    folder : path
+        As `save_checkpoint` wrote it, or :func:`~brainnet.models.core.compress.onnx.save_onnx`.
+    task : str, optional
+        What it must have been trained for.
+
+    Raises
+    ------
+    DataError
+        A file missing, damaged or changed; a network of another task; weights that do not fit the
+        network that the card names, or are not finite.
+    """
+    folder = Path(folder)
+    card = load_json(folder / CARD)
+    if card.get("format") == "onnx":
+        from brainnet.models.core.compress.onnx import load_onnx
+
+        return load_onnx(folder, task=task)
+    for key, kind in _REQUIRED.items():
+        if not isinstance(card.get(key), kind):
+            raise DataError(folder / CARD, f"the card has no {key}", _REMEDY)
+    if task is not None and card["task"] != task:
+        what = f"the network is for {card['task']!r}, not for {task!r}"
+        raise DataError(folder / CARD, what, f"Give a model whose card says {task!r}")
+    weights = load_weights(folder, card)
+    network = card["network"]
+    try:
+        model = build_network(network["name"], network["options"])
+        model.load_state_dict({name: _float(each) for name, each in weights.items()})
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+        what = f"the weights do not fit the network of the card ({error})"
+        raise DataError(folder / CARD, what, _REMEDY) from error
+    return model.eval(), card
+
+
+def load_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint after holding its file against its card.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, is not the card's, or holds what is not finite.
+    """
+    return {k: v for k, v in _tensors(folder, card).items() if not k.startswith(_ARRAYS)}
+
+
+def load_arrays(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return what `save_checkpoint` was given as ``arrays``; errors as in `load_weights`."""
+    found = _tensors(folder, card).items()
+    return {k.removeprefix(_ARRAYS): v for k, v in found if k.startswith(_ARRAYS)}
+
+
+def _tensors(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    content = bytes(read_buffer(path, limit=MAX_WEIGHTS_BYTES))
+    if hashlib.sha256(content).hexdigest() != card["weights_sha256"]:
+        raise DataError(path, "the weights are not those that the card was written for", _REMEDY)
+    try:
+        size = int.from_bytes(content[:8], "little")
+        written = json.loads(content[8 : 8 + size])["__metadata__"]["card"]
+        tensors = load(content)
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        raise DataError(path, f"not a checkpoint ({error})", _REMEDY) from error
+    if written != _canonical({k: v for k, v in card.items() if k != "weights_sha256"}):
+        what = "the card was changed after the weights were written"
+        raise DataError(folder / CARD, what, _REMEDY)
+    for name, each in tensors.items():
+        if each.is_floating_point() and not bool(each.isfinite().all()):
+            raise DataError(path, f"{name} holds NaN or infinity", _REMEDY)
+    return tensors
+
+
+def _canonical(card: Mapping[str, Any]) -> str:
+    return json.dumps(card, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _float(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
