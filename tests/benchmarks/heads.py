@@ -18,7 +18,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 Array = NDArray[np.float64]
-Contrast = Literal["T1w", "T2w", "BOLD", "PET", "inverted"]
+Contrast = Literal["T1w", "T2w", "FLAIR", "BOLD", "PET", "inverted"]
 
 #: T1-weighted intensity of each tissue, cortical white matter 110.
 _T1W = {
@@ -30,13 +30,15 @@ _T1W = {
 _LEVELS: dict[str, dict[str, float]] = {
     "T2w": {"white": 55, "cerebellar white": 58, "fluid": 140, "pallidum": 60, "brain-stem": 62,
             "vessel": 20, "other": 80, "grey": 84},
+    "FLAIR": {"white": 70, "cerebellar white": 70, "fluid": 18, "pallidum": 66, "brain-stem": 72,
+              "vessel": 40, "other": 105, "grey": 92},
     "BOLD": {"white": 82, "cerebellar white": 80, "fluid": 125, "pallidum": 60, "brain-stem": 78,
              "vessel": 30, "other": 85, "grey": 100},
     "PET": {"white": 38, "cerebellar white": 38, "fluid": 12, "brain-stem": 60, "cerebellum": 85,
             "putamen": 125, "caudate": 110, "vessel": 50, "other": 40, "grey": 105},
 }  # fmt: skip
 #: How bright a head's outer tissues are beside its brain.
-_OUTER = {"T1w": 1.0, "T2w": 0.8, "BOLD": 0.3, "PET": 0.25, "inverted": 1.0}
+_OUTER = {"T1w": 1.0, "T2w": 0.8, "FLAIR": 0.8, "BOLD": 0.3, "PET": 0.25, "inverted": 1.0}
 _TISSUES = {
     "white": (2, 41), "cortex": (3, 42), "fluid": (4, 5, 14, 15, 24, 43, 44, 72),
     "cerebellar white": (7, 46), "cerebellum": (8, 47), "thalamus": (10, 49), "caudate": (11, 50),
@@ -104,6 +106,31 @@ def whole(folder: Path, number: int, *, seed: int = 0) -> Head:
     return Head(
         _image(data, affine), _image(labels.data, labels.affine), _image(share > 0.5, affine)
     )
+
+
+def scan(
+    folder: Path, number: int, contrast: Contrast, spacing: tuple[int, int, int], *, seed: int = 0
+) -> Head:
+    """Return a head with all its outer tissues, in a contrast and with voxels of whole mm.
+
+    Noise is 4 % of a T1w image's white matter in a voxel of 1 mm and less in a larger one. The
+    labels are those that fill most of a voxel, the mask that of the brain and its fluid.
+    """
+    rng = np.random.default_rng([seed, number, 3, len(contrast)])
+    labels = load_labels(folder, number, outer=True)
+    data, affine = labels.data, labels.affine
+    painted = ndimage.gaussian_filter(_paint(data, contrast, rng), 0.5)
+    shape = [n // step * step for n, step in zip(data.shape, spacing, strict=True)]
+    cut = tuple(slice(n) for n in shape)
+    parts = [n for n, step in zip(shape, spacing, strict=True) for n in (n // step, step)]
+    blocks = painted[cut].reshape(parts).mean(axis=(1, 3, 5))
+    most = _most(data[cut].reshape(parts))
+    out = affine.copy()
+    out[:3, 3] = apply_affine(affine, [(step - 1) / 2 for step in spacing])
+    out[:3, :3] = affine[:3, :3] * np.array(spacing)
+    level = 4.4 / float(np.prod(spacing)) ** 0.5
+    img = _image(noisy(blocks.astype(np.float32), rng, level), out)
+    return Head(img, _image(most, out), _image(_in_brain(most), out))
 
 
 def counterpart(
@@ -207,6 +234,17 @@ def _blocks(data: NDArray[Any], affine: Array, step: int) -> tuple[NDArray[np.fl
     out[:3, 3] = apply_affine(affine, np.full(3, (step - 1) / 2))
     out[:3, :3] *= step
     return blocks.mean(axis=(1, 3, 5)).astype(np.float32), out
+
+
+def _most(blocks: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the label that fills most of each block, the least of those that draw."""
+    shape = blocks.shape[::2]
+    best, found = np.zeros(shape, np.int32), np.zeros(shape, np.int16)
+    for label in np.unique(blocks):
+        count = (blocks == label).sum(axis=(1, 3, 5), dtype=np.int32)
+        found[count > best] = label
+        best = np.maximum(best, count)
+    return found
 
 
 def _bias(shape: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -1,0 +1,345 @@
+"""Train the brain segmentation anew: label maps and a TOML file in, a network and its card out."""
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import resources, util
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brainnet import __version__, io
+from brainnet.io import DataError
+from brainnet.workflows.train_config import Training, load_label_maps, load_training
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from brainnet.models.core.recipe import Recipe
+    from brainnet.models.core.state import History
+    from brainnet.models.voxel.labels import LabelTable
+
+__all__ = ["Run", "brain_card", "command", "recipe_text", "train_brain"]
+
+TASK = "brain"
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+_RECORD, _TABLE, _MODEL, _BOARD = "training.json", "training.tsv", "model", "tensorboard"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training ran on and what came of it, for the model card.
+
+    Parameters
+    ----------
+    history : History
+        Losses by epoch.
+    seconds : float
+        How long it took, over all runs.
+    device : str
+        Such as ``cpu``.
+    n_devices, n_threads : int
+    """
+
+    history: "History"
+    seconds: float
+    device: str = "cpu"
+    n_devices: int = 1
+    n_threads: int = 1
+
+
+def train_brain(
+    config: Path | str,
+    out_dir: Path | str,
+    *,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train a network on images synthesised from label maps, and write it with its card.
+
+    A run that was killed goes on where its last state was saved (every two minutes): on the CPU,
+    on as many threads, to the same network, byte for byte.
+
+    Parameters
+    ----------
+    config : path
+        A TOML file as :func:`recipe_text` gives one.
+    out_dir : path
+        Holds the training's record, state, table of losses and TensorBoard log, and in the end
+        the network in ``model``.
+    accelerator : {"auto", "cpu", "gpu"}
+    devices : int
+        Processes, each on a device of its own. With more than one, the calling script is run
+        again by each of the others.
+    precision : {"32-true", "bf16-mixed", "16-mixed"}, optional
+        Instead of the recipe's.
+    threads : int, optional
+        Of a process; torch's choice by default.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_dir/model``.
+
+    Raises
+    ------
+    brainnet.io.DataError
+        As :func:`~brainnet.workflows.train_config.load_training` and ``load_label_maps``; the
+        model to start from is damaged; ``out_dir`` holds another training.
+    ValueError
+        A device or a precision that there is not.
+    """
+    from brainnet.models.core.checkpoint import load_checkpoint, save_checkpoint
+    from brainnet.models.core.log import TableLogger
+    from brainnet.models.voxel.labels import load_labels
+    from brainnet.models.voxel.synthesis import HeadSynthesis
+    from brainnet.models.voxel.train import train_segmentation
+
+    training, out_dir = load_training(config), Path(out_dir)
+    if precision is not None:
+        training = replace(training, recipe=replace(training.recipe, precision=precision))  # type: ignore[arg-type]
+    table = load_labels(training.labels)
+    maps = load_label_maps(training, table)
+    start = None if training.start is None else load_checkpoint(training.start)[0].state_dict()
+    log = TableLogger(out_dir / _TABLE)
+    fabric = _fabric(training.recipe, accelerator, devices, [log, *_boards(out_dir)])
+    _claim(out_dir, training.record() | {"labels": table.rows(), "n_devices": fabric.world_size})
+    fabric.launch()
+    settings = training.synthesis
+    synthesis = HeadSynthesis(
+        maps,
+        table,
+        shapes=settings.shapes,
+        voxel_size=settings.voxel_size,
+        scanner=training.scanner,
+        contrasts=settings.contrasts,
+        seed=training.recipe.seed,
+        device=fabric.device,
+    )
+    with _threads(threads) as n_threads:
+        model, history = train_segmentation(
+            training.network,
+            synthesis,
+            recipe=training.recipe,
+            n_an_epoch=settings.n_an_epoch,
+            balance=settings.balance,
+            start=start,
+            fabric=fabric,
+            folder=out_dir,
+            progress=progress,
+        )
+    folder = out_dir / _MODEL
+    if fabric.is_global_zero:
+        import torch
+
+        device = _device_name(fabric)
+        run = Run(history, log.seconds, device, fabric.world_size, n_threads)
+        save_checkpoint(folder, model, brain_card(training, table, run), dtype=torch.bfloat16)
+    return folder
+
+
+def brain_card(
+    training: Training,
+    table: "LabelTable",
+    run: Run,
+    *,
+    scores: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the model card of a brain segmentation network, as JSON holds it.
+
+    Parameters
+    ----------
+    training : Training
+        What it was told.
+    table : LabelTable
+        Labels that it tells apart; the card holds the whole table.
+    run : Run
+        What it ran on and what came of it.
+    scores : mapping, optional
+        How well it does, and on what.
+
+    Returns
+    -------
+    dict
+        As :func:`brainnet.models.core.checkpoint.save_checkpoint` takes it.
+    """
+    record, texts = training.record(), training.texts
+    network = record["network"]
+    options = network["options"] | {"out_channels": table.n_channels}
+    n_an_epoch = training.synthesis.n_an_epoch // run.n_devices * run.n_devices
+    return {
+        "task": TASK,
+        "intended_use": texts.get("intended_use", ""),
+        "not_for": texts.get("not_for", ""),
+        "licence": texts.get("licence", ""),
+        "network": {"name": network["name"], "options": options},
+        "labels": table.rows(),
+        "voxel_size": training.synthesis.voxel_size,
+        "input": {"orientation": "RAS", "unit": "mm", "range": [0, 1], "n_channels": 1},
+        "data": {
+            "source": texts.get("source", ""),
+            "licence": texts.get("data_licence", ""),
+            "label_maps": record["label_maps"],
+            "held_out": record["held_out"],
+        },
+        "training": {
+            "images": "synthesised from the label maps; no scan was seen",
+            "n_images": len(run.history.train_loss) * n_an_epoch,
+            "synthesis": record["synthesis"],
+            "scanner": record["scanner"],
+            "recipe": record["recipe"],
+            "start": record["start"],
+            "final_loss": run.history.train_loss[-1],
+            "seconds": run.seconds,
+            "device": run.device,
+            "n_devices": run.n_devices,
+            "n_threads": run.n_threads,
+        },
+        "scores": dict(scores or {}),
+        "versions": {"brainnet": __version__} | _versions("torch", "monai", "lightning-fabric"),
+    }
+
+
+def recipe_text(task: str = TASK) -> str:
+    """Return the package's recipe of a task, a TOML file to edit.
+
+    Examples
+    --------
+    >>> recipe_text().splitlines()[0]
+    '# Brain segmentation at 2 mm: what made the network in this package.'
+    """
+    return (resources.files("brainnet.workflows") / "recipes" / f"{task}.toml").read_text("utf-8")
+
+
+def command(argv: Sequence[str]) -> int:
+    """Run ``brainnet train`` with the arguments after it; return the exit status."""
+    options = _parser().parse_args(argv)
+    if options.print_recipe:
+        print(recipe_text(options.task), end="")
+        return 0
+    if options.config is None or options.out_dir is None:
+        _parser().error("CONFIG and OUT are needed; --print-recipe prints a CONFIG to edit")
+    model = train_brain(
+        options.config,
+        options.out_dir,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        precision=options.precision,
+        threads=options.threads,
+    )
+    print(f"model: {model}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="brainnet train",
+        description="Train a network of this package anew, or from another one on. The same "
+        "command again goes on where a run was stopped.",
+    )
+    parser.add_argument("task", choices=[TASK], help="what the network is for")
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG",
+                        help="TOML file: label maps, network, synthesis, recipe")  # fmt: skip
+    parser.add_argument("out_dir", nargs="?", type=Path, metavar="OUT",
+                        help="folder for state, log and model")  # fmt: skip
+    parser.add_argument("--print-recipe", action="store_true",
+                        help="print the package's own CONFIG, and end")  # fmt: skip
+    parser.add_argument("--accelerator", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument("--devices", type=_count, default=1, help="how many (default: 1)")
+    parser.add_argument("--precision", choices=_PRECISIONS, help="instead of CONFIG's")
+    parser.add_argument("--threads", type=_count, help="of a process (default: its processors)")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on; got {text!r}")
+    return int(text)
+
+
+def _fabric(recipe: "Recipe", accelerator: str, devices: int, loggers: list[Any]) -> "Fabric":
+    """Return what runs the training, or say which device or precision there is not."""
+    from brainnet.models.core.fit import make_fabric
+
+    if accelerator not in ("auto", "cpu", "gpu"):
+        raise ValueError(f"accelerator must be auto, cpu or gpu; got {accelerator!r}.")
+    try:
+        fabric = make_fabric(recipe, accelerator=accelerator, devices=devices, loggers=loggers)
+    except ValueError:
+        raise
+    except Exception as error:  # lightning's own, of no common kind
+        raise ValueError(
+            f"accelerator {accelerator} with {devices} device(s) must be there; {error} "
+            "Use --accelerator cpu, or fewer --devices."
+        ) from error
+    if recipe.precision == "16-mixed" and fabric.device.type == "cpu":
+        raise ValueError("precision 16-mixed needs a GPU; got a CPU. Use bf16-mixed.")
+    return fabric
+
+
+def _boards(out_dir: Path) -> list[Any]:
+    """Return a TensorBoard log where TensorBoard is installed."""
+    if util.find_spec("tensorboard") is None:
+        return []
+    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+
+    return [TensorBoardLogger(out_dir, name=_BOARD, version="")]
+
+
+def _claim(out_dir: Path, record: dict[str, Any]) -> None:
+    """Write down what is trained in a folder; raise where it is something else."""
+    path = out_dir / _RECORD
+    if not path.exists():
+        if (out_dir / "training.safetensors").exists():
+            what, remedy = "a training state without its record", "Train into another folder"
+            raise DataError(out_dir, what, remedy)
+        io.save_json(record, path)
+        return
+    changed = _changed(io.load_json(path), record)
+    if changed:
+        what = f"holds a training of another recipe ({', '.join(changed[:5])} changed)"
+        raise DataError(out_dir, what, "Train into another folder, or remove this one")
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return where two records differ, such as ``recipe.seed``."""
+    found = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _changed(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(prefix + key)
+    return found
+
+
+@contextmanager
+def _threads(n_threads: int | None) -> Iterator[int]:
+    """Let torch use so many threads, and afterwards as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads or before)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device_name(fabric: "Fabric") -> str:
+    import torch
+
+    if fabric.device.type == "cuda":
+        return torch.cuda.get_device_name(fabric.device)
+    return f"{fabric.device.type}, {os.cpu_count()} processors"
+
+
+def _versions(*names: str) -> dict[str, str]:
+    return {name: version(name) for name in names}
