@@ -65,7 +65,7 @@ def save_checkpoint(
         raise ValueError(f"card must have {', '.join(missing)}. Add it.")
     tensors = {
         name: each.to(dtype) if each.is_floating_point() else each
-        for name, each in model.state_dict().items()
+        for name, each in _own(model).items()
     }
     tensors |= {_ARRAYS + name: each for name, each in (arrays or {}).items()}
     for name, each in tensors.items():
@@ -114,7 +114,10 @@ def load_checkpoint(
     network = card["network"]
     try:
         model = build_network(network["name"], network["options"])
-        model.load_state_dict({name: _float(each) for name, each in weights.items()})
+        own = _own(model)
+        if set(own) != set(weights):
+            raise ValueError(f"{len(set(own) ^ set(weights))} names differ")
+        model.load_state_dict({k: _float(v) for k, v in weights.items()}, strict=False)
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         what = f"the weights do not fit the network of the card ({error})"
         raise DataError(folder / CARD, what, _REMEDY) from error
@@ -156,6 +159,16 @@ def _tensors(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
         if each.is_floating_point() and not bool(each.isfinite().all()):
             raise DataError(path, f"{name} holds NaN or infinity", _REMEDY)
     return tensors
+
+
+def _own(model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a network, each by its first name only: a DynUNet has two for most."""
+    first: dict[tuple[int, torch.Size], str] = {}
+    for name, each in model.state_dict().items():
+        place = (each.data_ptr(), each.shape) if each.numel() else (id(each), each.shape)
+        first.setdefault(place, name)
+    state = model.state_dict()
+    return {name: state[name] for name in first.values()}
 
 
 def _canonical(card: Mapping[str, Any]) -> str:
