@@ -1,0 +1,212 @@
+"""Brain segmentation: overlap with held-out anatomies, with deepbet, time and memory.
+
+    python tests/benchmarks/segment_brain.py --real ../shared/data/bids
+
+Heads are synthesised from label maps that the network's card says were held out, by a program of
+their own (`heads.py`) that shares no code with the synthesis that trained the network.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import heads
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from brainnet import io
+from brainnet.models.voxel import segment as voxel
+from brainnet.models.voxel.labels import MAX_SOURCE
+from brainnet.models.voxel.posterior import brain_of
+
+#: Contrast and voxel size (mm) of what is asked for, then of what else a hospital has.
+ASKED: list[tuple[heads.Contrast, tuple[int, int, int]]] = [
+    ("T1w", (2, 2, 2)), ("T2w", (2, 2, 2)), ("FLAIR", (2, 2, 2)),
+]  # fmt: skip
+MORE: list[tuple[heads.Contrast, tuple[int, int, int]]] = [
+    ("T1w", (1, 1, 1)), ("T2w", (1, 1, 1)), ("FLAIR", (1, 1, 1)),
+    ("T2w", (1, 1, 5)), ("FLAIR", (1, 5, 1)), ("PET", (2, 2, 2)), ("inverted", (1, 1, 1)),
+]  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a table of overlaps, of the real heads and of costs; the last line is JSON."""
+    options = _options(argv)
+    if options.one:
+        return _one(options.one)
+    segmenter = voxel.load_segmenter(options.model)
+    found: dict[str, Any] = {}
+    rows = []
+    for contrast, spacing in ASKED + ([] if options.quick else MORE):
+        for number in options.held_out:
+            rows.append(_score(segmenter, options.labelmaps, number, contrast, spacing))
+            _tell(rows[-1])
+    found |= _summary(rows, segmenter.table)
+    if options.real is not None:
+        found["real"] = [
+            _real(segmenter, path) for path in sorted(options.real.rglob("*_T1w.nii*"))
+        ]
+        path = sorted(options.real.rglob("*_T1w.nii*"))[0]
+        found["cost"] = _cost(path)
+    print(json.dumps(_rounded(found)))
+    return 0
+
+
+def _score(
+    segmenter: Any,
+    folder: Path,
+    number: int,
+    contrast: heads.Contrast,
+    spacing: tuple[int, int, int],
+) -> dict[str, Any]:
+    """Segment one synthesised head and hold it against its label map."""
+    head = heads.scan(folder, number, contrast, spacing)
+    truth = _index_of(segmenter.table)[np.asarray(head.labels_img.dataobj)]
+    start = time.perf_counter()
+    result = voxel.segment(head.img, segmenter)
+    seconds = time.perf_counter() - start
+    labels = np.asarray(result.labels_img.dataobj)
+    wanted = tuple(int(each) for each in segmenter.table.indices[1:])
+    there = [each for each in wanted if (truth == each).any()]
+    overlap = heads.dice(truth, labels, tuple(there))
+    brain = brain_of(truth, segmenter.table)
+    return {
+        "head": number, "contrast": contrast, "spacing": spacing, "seconds": seconds,
+        "dice": float(np.mean(list(overlap.values()))), "by label": overlap,
+        "mask": _overlap(brain, np.asarray(result.mask_img.dataobj)),
+        "icv": _icv_error(brain, head.img, result.icv_mm3),
+        "quality": result.quality.score, "trusted": result.quality.trusted,
+    }  # fmt: skip
+
+
+def _summary(rows: list[dict[str, Any]], table: Any) -> dict[str, Any]:
+    """Average over heads by contrast, and by structure over what is asked for."""
+    kinds: dict[str, Any] = {}
+    for row in rows:
+        name = f"{row['contrast']} {'x'.join(map(str, row['spacing']))} mm"
+        kinds.setdefault(name, []).append(row)
+    asked = [row for row in rows if (row["contrast"], row["spacing"]) in ASKED]
+    names = dict(zip(table.regions["index"], table.regions["name"], strict=True))
+    by_label = {
+        name: float(np.mean([row["by label"][i] for row in asked if i in row["by label"]]))
+        for i, name in names.items()
+    }
+    print("\nmean Dice by structure, what is asked for")
+    for name, value in sorted(by_label.items(), key=lambda item: item[1]):
+        print(f"  {name:32s} {value:.3f}")
+    return {
+        "dice (asked 0.80)": _mean(asked, "dice"),
+        "mask (asked 0.96)": _mean(asked, "mask"),
+        "worst head": min(row["dice"] for row in asked),
+        "by contrast": {
+            name: {key: _mean(each, key) for key in ("dice", "mask", "icv", "quality", "seconds")}
+            for name, each in kinds.items()
+        },
+        "by structure": by_label,
+        "quality follows Dice (Spearman)": float(
+            spearmanr([row["quality"] for row in rows], [row["dice"] for row in rows])[0]
+        ),
+    }
+
+
+def _real(segmenter: Any, path: Path) -> dict[str, Any]:
+    """Hold the mask of a real T1w against deepbet's."""
+    from brainnet.imaging.mask import brain_mask
+
+    img = io.load_img(path, ndim=3)
+    start = time.perf_counter()
+    result = voxel.segment(img, segmenter)
+    ours = time.perf_counter() - start
+    start = time.perf_counter()
+    other = brain_mask(img)
+    row = {
+        "image": path.name, "mask beside deepbet (asked 0.95)": _overlap(
+            np.asarray(other.dataobj), np.asarray(result.mask_img.dataobj)
+        ),
+        "seconds": ours, "deepbet seconds": time.perf_counter() - start,
+        "quality": result.quality.score, "trusted": result.quality.trusted,
+    }  # fmt: skip
+    print(row)
+    return row
+
+
+def _cost(path: Path) -> dict[str, float]:
+    """Segment one head in a process of its own: seconds in all, and peak memory."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", str(path)], check=True, capture_output=True, text=True
+    )
+    whole = time.perf_counter() - start
+    return {"seconds with imports (asked 15)": whole} | json.loads(done.stdout.splitlines()[-1])
+
+
+def _one(path: Path) -> int:
+    """Segment one head; print what it took."""
+    start = time.perf_counter()
+    voxel.segment(io.load_img(path, ndim=3), voxel.load_segmenter())
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"seconds": seconds, "peak GB (asked 4)": peak}))
+    return 0
+
+
+def _index_of(table: Any) -> NDArray[np.int16]:
+    """Return the label of each number in the label maps, 0 for what is not the brain's."""
+    found = np.zeros(MAX_SOURCE, np.int16)
+    for index, sources in zip(table.regions["index"], table.regions["sources"], strict=True):
+        found[[int(each) for each in str(sources).split(",")]] = index
+    return found
+
+
+def _icv_error(truth: NDArray[Any], img: Nifti1Image, found: float) -> float:
+    """Return the relative error of the intracranial volume."""
+    true = float((truth > 0).sum() * np.prod(img.header.get_zooms()[:3]))
+    return found / true - 1
+
+
+def _overlap(one: NDArray[Any], other: NDArray[Any]) -> float:
+    both = float(np.sum((one > 0) & (other > 0)))
+    return 2 * both / float(np.sum(one > 0) + np.sum(other > 0))
+
+
+def _mean(rows: list[dict[str, Any]], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
+def _tell(row: dict[str, Any]) -> None:
+    kind = f"{row['contrast']} {'x'.join(map(str, row['spacing']))} mm"
+    print(
+        f"head {row['head']:2d}  {kind:18s} Dice {row['dice']:.3f}  mask {row['mask']:.3f}  "
+        f"ICV {row['icv']:+.1%}  quality {row['quality']:.2f}  {row['seconds']:.1f} s",
+        flush=True,
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--labelmaps", type=Path, default=Path("../shared/data/labelmaps"))
+    parser.add_argument("--real", type=Path, help="BIDS dataset with T1w images")
+    parser.add_argument("--model", type=Path, help="checkpoint; the package's by default")
+    parser.add_argument("--held-out", type=int, nargs="+", default=[5, 10, 15, 20])
+    parser.add_argument("--quick", action="store_true", help="only what is asked for")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
