@@ -4,7 +4,8 @@ The brain mask comes first (deepbet), so that the bias field (N4) is fitted to b
 Three tissues are segmented, the brain is registered to MNI152NLin2009cAsym, and the atlas is
 carried back into native space, where regional volumes are measured. Grey matter modulated by
 the Jacobian, in MNI space, gives each region the distribution that morphological similarity
-compares. Mask and tissue may be given instead (`precomputed`).
+compares. Mask and tissue may be given instead (`precomputed`), or found by our own network
+(`structures`).
 """
 
 import warnings
@@ -22,7 +23,7 @@ from brainnet import io
 from brainnet.bids import Scan, derivative_path
 from brainnet.imaging import intensity, mask, register, resample, tissue, transforms
 from brainnet.signals import extract
-from brainnet.workflows import networks, precomputed, spaces
+from brainnet.workflows import networks, precomputed, spaces, structures
 from brainnet.workflows.choices import MNI
 from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.networks import load_atlas
@@ -81,6 +82,9 @@ def _paths(scan: Scan, out_dir: Path, settings: Settings) -> dict[str, Path]:
         "samples": name("samples", ".tsv.gz", space=MNI, seg=atlas, desc="modulated"),
         "coverage": name("morph", ".tsv", seg=atlas, stat="coverage"),
     }
+    if settings.segmentation == "network":
+        paths["structures_dseg"] = name("dseg", seg=structures.SEG)
+        paths["structures"] = name("morph", ".tsv", seg=structures.SEG)
     paths |= networks.network_paths("morphological", settings, name)
     return paths | {label: name("probseg", label=label) for label in TISSUES}
 
@@ -88,7 +92,11 @@ def _paths(scan: Scan, out_dir: Path, settings: Settings) -> dict[str, Path]:
 def _brain(
     scan: Scan, given: precomputed.Given, paths: Paths, settings: Settings, steps: Steps
 ) -> None:
-    if given.mask is None:
+    if given.mask is not None:
+        precomputed.take_mask(scan, given.mask, paths["mask"], steps)
+    if settings.segmentation == "network":
+        structures.find(scan, given, paths, steps)
+    elif given.mask is None:
         steps.run(
             "brain mask",
             find_brain,
@@ -96,8 +104,6 @@ def _brain(
             outputs={"mask": paths["mask"]},
             parameters={"skull_strip": settings.skull_strip},
         )
-    else:
-        precomputed.take_mask(scan, given.mask, paths["mask"], steps)
     steps.run(
         "bias field",
         correct_bias,
@@ -105,15 +111,15 @@ def _brain(
         outputs={"t1w": paths["t1w"]},
     )
     maps = {label: paths[label] for label in TISSUES}
-    if given.tissue is None:
+    if given.tissue is not None:
+        precomputed.take_tissue(scan, given.tissue, paths["mask"], maps, steps)
+    elif settings.segmentation == "mixture":
         steps.run(
             "tissue",
             segment,
             inputs={"t1w": paths["t1w"], "mask": paths["mask"]},
             outputs=maps,
         )
-    else:
-        precomputed.take_tissue(scan, given.tissue, paths["mask"], maps, steps)
 
 
 def _normalise(paths: Paths, settings: Settings, steps: Steps) -> None:

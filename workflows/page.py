@@ -15,6 +15,7 @@ from brainnet.report import figures
 from brainnet.report.methods import methods_text
 from brainnet.report.page import Figure, Notice, Section, Table
 from brainnet.report.participant import participant_page
+from brainnet.report.segmentation import quality_words, sides_table
 from brainnet.workflows import anatomical, choices, networks, page_methods
 from brainnet.workflows.engine.step import sidecar_path
 from brainnet.workflows.engine.steps import Steps
@@ -228,7 +229,15 @@ class Page:
             "Sum of grey-matter probability inside the carried label, in native space; coverage is "
             "the share of the region in the scan's field of view.",
         )
-        return figs, [table]
+        return figs, [table, *self._structures(key)]
+
+    def _structures(self, key: str) -> list[Table]:
+        """Return the table of structures where the network has segmented them."""
+        if f"{key}:structures" not in self.inputs:
+            return []
+        quality = quality_words(self.sidecar(key, "structures_dseg")["Quality"])
+        volumes = sides_table(io.load_table(self.path(key, "structures")))
+        return [Table("Structures found by the network", volumes, quality)]
 
     def _origin(self, key: str, output: str) -> str:
         """Say who made what was not made here."""

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from brainnet import io
 from brainnet.connectome.kinds import KINDS
-from brainnet.workflows import anatomical
+from brainnet.workflows import anatomical, segment
 from brainnet.workflows.choices import MNI, output_spaces
 
 if TYPE_CHECKING:
     from brainnet.workflows.page import Page
 
 _GIVEN = "precomputed by "
+#: how the methods paragraph knows the network that segments brains
+NETWORK = "network"
 
 
 def record(page: "Page") -> dict[str, Any]:
@@ -82,13 +84,21 @@ def mask_words(sidecar: Mapping[str, Any]) -> str:
     maker = maker_in(sidecar)
     if maker:
         return f"the brain mask that {maker} had made"
+    if _by_network(sidecar):
+        return NETWORK
     return "deepbet" if sidecar.get("Method") == "deepbet" else "input"
 
 
 def tissue_words(sidecar: Mapping[str, Any]) -> str:
     """Return where tissue maps come from, as the methods paragraph wants it."""
     maker = maker_in(sidecar)
-    return f"the maps that {maker} had made" if maker else anatomical.TISSUE_METHOD
+    if maker:
+        return f"the maps that {maker} had made"
+    return NETWORK if _by_network(sidecar) else anatomical.TISSUE_METHOD
+
+
+def _by_network(sidecar: Mapping[str, Any]) -> bool:
+    return str(sidecar.get("Method", "")).startswith(segment.METHOD)
 
 
 def _kinds(page: "Page", modality: str) -> list[str]:

@@ -11,6 +11,8 @@ from brainnet.workflows import choices
 Quality = Literal["standard", "draft"]
 #: who registers: brainnet itself, or ANTs
 Registration = Literal["fast", "ants"]
+#: who finds brain and tissue in a T1w: deepbet and a Gaussian mixture, or brainnet's own network
+Segmentation = Literal["mixture", "network"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class Settings:
         Space of the own atlas, such as MNI152NLin2009cAsym, where its file name does not say.
     skull_strip : {"auto", "force", "skip"}
         ``auto`` leaves alone a T1w that is already stripped.
+    segmentation : {"mixture", "network"}
+        Brain mask by deepbet and tissue by a Gaussian mixture, or both by brainnet's network,
+        which gives labels and volumes of subcortical structures too.
     quality : {"standard", "draft"}
         Registration to MNI on the 1 mm or on the 2 mm template.
     registration : {"fast", "ants"}
@@ -74,6 +79,7 @@ class Settings:
     atlas_table: Path | None = None
     atlas_space: str | None = None
     skull_strip: Literal["auto", "force", "skip"] = "auto"
+    segmentation: Segmentation = "mixture"
     quality: Quality = "standard"
     registration: Registration = "fast"
     reference_region: str = "cerebellar_grey"
@@ -97,6 +103,13 @@ class Settings:
         if self.anat_only and self.simulate_pet:
             raise ValueError("simulate_pet (--simulate-pet) must not be given with anat_only "
                              "(--anat-only), which leaves PET alone. Leave one out.")  # fmt: skip
+        if self.segmentation not in ("mixture", "network"):
+            raise ValueError("segmentation (--segmentation) must be mixture or network; got "
+                             f"{self.segmentation!r}.")  # fmt: skip
+        if self.segmentation == "network" and self.skull_strip == "skip":
+            raise ValueError("skull_strip (--skull-strip) must not be skip with segmentation "
+                             "(--segmentation) network, which finds the brain itself. Leave one "
+                             "out.")  # fmt: skip
 
     def atlas_files(self) -> dict[str, Path]:
         """Return the user's own atlas files, which are inputs of every step that uses them."""

@@ -1,7 +1,6 @@
 """What each command does: a line or two to a workflow, and what is said when it is done."""
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from brainnet.cli import values
+from brainnet.cli import models, values
 from brainnet.cli.options import PARTICIPANT
 from brainnet.cli.parser import parse
+from brainnet.cli.terminal import speak
 
 if TYPE_CHECKING:
     from brainnet.workflows.engine import Outcome
@@ -22,33 +22,17 @@ if TYPE_CHECKING:
 
 #: participants whose pages, failures or plans are each given lines of their own
 _FEW = 20
-_LOG = logging.getLogger("brainnet")
 
 
 def app(argv: Sequence[str]) -> int:
     """Run the BIDS-App; return the exit status."""
     options = parse(argv)
-    _speak(options.verbose)
+    speak(options.verbose)
     if options.level != PARTICIPANT:
         return _group(options)
     options.participant_label = _labels(options.participant_label)
     _check_work_dir(options)
     return _dry_run(options) if options.dry_run else _participants(options)
-
-
-def _speak(verbose: int) -> None:
-    """Let what brainnet logs be seen: warnings, with -v each step, with -vv all."""
-    for handler in [each for each in _LOG.handlers if isinstance(each, _Terminal)]:
-        _LOG.removeHandler(handler)
-    terminal = _Terminal()
-    terminal.setFormatter(logging.Formatter("brainnet: %(message)s"))
-    terminal.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
-    _LOG.addHandler(terminal)
-    _LOG.setLevel(terminal.level)
-
-
-class _Terminal(logging.StreamHandler):
-    """What shows the log in the terminal."""
 
 
 def _labels(given: Sequence[str] | None) -> list[str] | None:
@@ -150,6 +134,7 @@ def _settings(options: argparse.Namespace) -> "Settings":
     return replace(
         _shared_settings(options, Settings()),
         skull_strip=options.skull_strip,
+        segmentation=options.segmentation,
         quality="draft" if options.sloppy else "standard",
         registration=options.registration,
         reference_region=options.reference_region,
@@ -308,5 +293,12 @@ def _dicom(argv: Sequence[str]) -> int:
 
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = MappingProxyType(
-    {"demo": _demo, "atlas": _atlas, "bids-from-dicom": _dicom}
+    {
+        "demo": _demo,
+        "atlas": _atlas,
+        "bids-from-dicom": _dicom,
+        "segment": models.segment,
+        "train": models.train,
+        "compress": models.compress,
+    }
 )

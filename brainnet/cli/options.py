@@ -142,6 +142,13 @@ def _compute(options: Options) -> None:
         help="auto leaves alone a T1w that is already stripped (default auto)",
     )
     add(
+        "--segmentation",
+        choices=["mixture", "network"],
+        default="mixture",
+        help="brain mask by deepbet and tissue by a Gaussian mixture, or both by brainnet's own "
+        "network, which gives labels and volumes of subcortical structures too (default mixture)",
+    )
+    add(
         "--registration",
         choices=["fast", "ants"],
         default="fast",

@@ -13,6 +13,11 @@ EPILOG = """other commands:
   brainnet demo OUT            simulate a small dataset, run everything on it, stage a cohort
   brainnet bids-from-dicom DICOM BIDS --map FILE
                                a BIDS dataset from a folder of DICOM series
+  brainnet segment brain IMG OUT
+                               brain mask, tissue, structures and volumes of any head image
+  brainnet train brain CONFIG OUT
+                               train that network on label maps
+  brainnet compress MODEL OUT  make a network smaller, and measure what that costs
   brainnet atlas list          atlases: regions, space, licence, source, whether here
   brainnet atlas show NAME     one atlas and its regions
 

@@ -55,7 +55,9 @@ _NETWORKS = {
 _TISSUES = {
     "Atropos": ("Atropos", ("avants2011atropos",)),
     "mixture": ("a Gaussian mixture with a Markov random field", ("zhang2001",)),
+    "network": ("brainnet's network, trained on synthesised images", ("billot2023",)),
 }
+_MASKS = {"deepbet": ("deepbet", ("fisch2024",)), "network": _TISSUES["network"]}
 _ESTIMATORS = {
     "gcn": ("a graph convolutional network", ("kipf2017", "fey2019")),
     "linear": ("a regularised linear model on edge weights", ("pedregosa2011",)),
@@ -91,10 +93,10 @@ def methods_text(record: Record) -> Methods:
 
         - ``dataset``: ``{"name", "n_subjects"}``.
         - ``simulated``: bool, all data are simulated.
-        - ``anatomical``: ``bias_correction`` ("N4"), ``brain_mask`` ("deepbet", or "input" where
-          the image came skull-stripped), ``tissue`` ("mixture", "Atropos"; of either: words for
-          it, or a list where images differ), ``registration`` ("SyN", "symmetric"), ``quality``
-          ("standard", "draft"), ``template``.
+        - ``anatomical``: ``bias_correction`` ("N4"), ``brain_mask`` ("deepbet", "network", or
+          "input" where the image came skull-stripped), ``tissue`` ("mixture", "network",
+          "Atropos"; of either: words for it, or a list where images differ), ``registration``
+          ("SyN", "symmetric"), ``quality`` ("standard", "draft"), ``template``.
         - ``functional``: ``n_timepoints``, ``t_r`` (s), ``motion`` (bool), ``registration``
           ("rigid"), ``slice_timing`` and ``distortion`` (bool: corrected), ``confounds`` (the
           strategy's name), ``high_pass``, ``low_pass`` (Hz or None) or ``band`` (words where it
@@ -219,8 +221,8 @@ def _anatomical(part: Record, cite: _Citer) -> str:
         note = cite("tustison2010") if str(bias).upper() == "N4" else ""
         steps.append(f"corrected for intensity non-uniformity with {bias}{note}")
     masks = _listed(part.get("brain_mask"))
-    made = [mask + (cite("fisch2024") if mask == "deepbet" else "") for mask in masks
-            if mask != "input"]  # fmt: skip
+    found = [_MASKS.get(mask, (mask, ())) for mask in masks if mask != "input"]
+    made = [f"{words}{cite(*keys)}" for words, keys in found]
     if made:
         where = " where they were not already" if "input" in masks else ""
         steps.append(f"skull-stripped with {' or '.join(made)}{where}")

@@ -103,6 +103,15 @@ _ENTRIES = {
         place="9:381-400",
         doi="10.1007/s12021-011-9109-y",
     ),
+    "billot2023": Reference(
+        "Billot B, Greve DN, Puonti O, et al",
+        "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without "
+        "retraining",
+        venue="Med Image Anal",
+        year=2023,
+        place="86:102789",
+        doi="10.1016/j.media.2023.102789",
+    ),
     "blondel2008": Reference(
         "Blondel VD, Guillaume JL, Lambiotte R, Lefebvre E",
         "Fast unfolding of communities in large networks",
