@@ -91,6 +91,7 @@ CASES: list[tuple[dict[str, Any], set[str]]] = [
     ({"atlas_table": Path("own.tsv")}, REGIONAL),
     ({"atlas_space": MNI}, set()),  # the copy of the atlas beside the results declares it
     ({"skull_strip": "force"}, BRAIN),
+    ({"segmentation": "network"}, BRAIN - {"brain mask", "tissue"} | {"brain segmentation"}),
     ({"quality": "draft"}, NORMALISED),
     ({"registration": "ants"}, NORMALISED | COREGISTERED),
     ({"reference_region": "brainstem"}, {"reference region to native space"} | REFERENCE),

@@ -182,8 +182,8 @@ def test_every_step_of_the_pipelines_has_its_needs() -> None:
         text = path.read_text(encoding="utf-8")
         found |= set(re.findall(r'steps\.run\(\s*f?"([^"]+)"', text))
         found |= set(re.findall(r'coregister\([^)]*name="([^"]+)"', text))
-    of_group = {"cohort", "staging", "group report"}
-    names = {name for name in found - of_group if "{" not in name}
+    elsewhere = {"cohort", "staging", "group report", "segmentation page"}
+    names = {name for name in found - elsewhere if "{" not in name}
     assert len(names) > 10
     assert names <= set(needs.NEEDS), names - set(needs.NEEDS)
     assert {f"{each} network" for each in ("morphological", "functional", "metabolic")} <= set(

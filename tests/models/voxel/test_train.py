@@ -143,7 +143,7 @@ def test_starts_from_the_weights_that_fit(toy_table, toy_head):
     for name, each in model.state_dict().items():
         expected = given[name] if name == first else fresh.state_dict()[name]
         torch.testing.assert_close(each, expected)
-    with pytest.raises(ValueError, match="none of its 1 fits a UNet"):
+    with pytest.raises(ValueError, match="none of 1 has the name and shape"):
         train_segmentation(
             SMALL, synthesis, recipe=recipe, n_an_epoch=1, start={"other": torch.ones(3)}
         )
