@@ -2,11 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,10 @@ import pandas as pd
 
 from brainnet import __version__, io
 from brainnet.io import DataError
+from brainnet.io.files import warn
+from brainnet.models.core.compress import LARGEST_LOSS, LEAST_AGREEMENT
 from brainnet.workflows.compress_images import Images, make_images
+from brainnet.workflows.engine.step import version_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,8 +36,12 @@ VARIANTS: Mapping[str, str] = {
 ORIGINAL = "original"
 _TASK = "brain"
 _PACKAGES = ("torch", "monai", "onnx", "onnxruntime", "onnxscript")
-#: What a card says of the original that is not true of a variant.
-_NOT_ITS_OWN = ("weights_sha256", "scores", "format", "onnx")
+#: What of the original's card tells a variant's descent ...
+_LINEAGE = ("weights_sha256", "training", "compressed")
+#: ... and what else in it is not true of the variant.
+_NOT_ITS_OWN = ("scores", "format", "onnx")
+#: Why one variant may fail and not the others: an operator, an extra, memory, a loss.
+_FAILURES = (ValueError, ImportError, RuntimeError, MemoryError, ArithmeticError)
 _LEARNING_RATES = {"pruned": 1e-3, "student": 2e-3}
 
 
@@ -103,6 +108,9 @@ def compress_brain(
 ) -> pd.DataFrame:
     """Write variants of a brain segmentation network and a table of what each costs.
 
+    A variant that this network cannot be made into is left out of the table; why stands in
+    ``comparison.json``.
+
     Parameters
     ----------
     model : path
@@ -122,18 +130,24 @@ def compress_brain(
     ------
     brainnet.io.DataError
         The model or a label map is damaged; the model is of another task or ONNX already;
-        ``out_dir`` is in its folder.
+        ``out_dir`` is in its folder, or a variant's folder there is its own.
     ValueError
-        A variant that this network cannot be made into.
-    ImportError
-        ONNX is asked for and the extra ``compress`` is not installed.
+        None of the variants could be made.
+
+    Warns
+    -----
+    brainnet.io.DataWarning
+        A variant could not be made (for ONNX, the extra ``compress`` is needed), or not measured.
     """
     from brainnet.models.core.checkpoint import load_checkpoint
     from brainnet.models.core.compress.compare import compare
+    from brainnet.models.core.fit import threads
 
     model, out_dir, options = Path(model), Path(out_dir), options or Options()
     if model.resolve() in (out_dir.resolve(), *out_dir.resolve().parents):
         raise DataError(out_dir, "lies in the folder of the model", "Give another folder")
+    if model.resolve() in [(out_dir / variant).resolve() for variant in VARIANTS]:
+        raise DataError(out_dir, f"holds the model, as {model.name}", "Give another folder")
     network, card = load_checkpoint(model, task=_TASK)
     if card.get("format") == "onnx":
         what = "holds an ONNX model, and variants are made of torch networks"
@@ -142,13 +156,14 @@ def compress_brain(
         card, label_maps=options.label_maps, shape=options.shape, n_images=options.n_images,
         seed=options.seed,
     )  # fmt: skip
-    with _threads(options.n_threads) as n_threads:
+    with threads(options.n_threads) as n_threads:
         maker = _Maker(network, card, model, images, options, progress)
-        folders = {ORIGINAL: model}
-        for variant in options.variants:
-            folders[variant] = maker.make(variant, out_dir / variant)
+        folders, not_made = maker.make_all(out_dir)
         table = compare(
-            folders, images.yardstick(), precision=options.precision, n_threads=n_threads
+            {ORIGINAL: model, **folders},
+            images.yardstick(),
+            precision=options.precision,
+            n_threads=n_threads,
         )
     io.save_table(table, out_dir / "comparison.tsv")
     record = {
@@ -157,24 +172,25 @@ def compress_brain(
         "images": images.notes,
         "n_threads": n_threads,
         "versions": _versions(),
-        "variants": table.to_dict("records"),
+        "variants": table.astype(object).where(table.notna(), None).to_dict("records"),
+        "not_made": not_made,
     }
     io.save_json(record, out_dir / "comparison.json")
     return table
 
 
 def command(argv: Sequence[str]) -> int:
-    """Run ``brainnet compress`` with the arguments after it; return the exit status."""
+    """Run ``brainnet compress`` with the arguments after it; return the exit status.
+
+    It is 0 where every variant was made, else 1.
+    """
     given = vars(_parser().parse_args(argv))
     model, out_dir = given.pop("model"), given.pop("out_dir")
     given["variants"], given["shape"] = tuple(given["variants"]), tuple(given["shape"])
-    try:
-        table = compress_brain(model, out_dir, options=Options(**given), progress=True)
-    except ImportError as error:
-        raise ValueError(str(error)) from error  # which the command line shows as one line
+    table = compress_brain(model, out_dir, options=Options(**given), progress=True)
     print(table_text(table))
     print(f"variants and comparison: {out_dir}")
-    return 0
+    return 0 if {*given["variants"]} <= {*table["variant"]} else 1
 
 
 def table_text(table: pd.DataFrame) -> str:
@@ -215,6 +231,21 @@ class _Maker:
         self.network, self.card, self.images = network, card, images
         self.options, self.progress = options, progress
         self._arrays = load_arrays(folder, card)
+
+    def make_all(self, out_dir: Path) -> tuple[dict[str, Path], dict[str, str]]:
+        """Return the folders of the variants that could be made, and why the others could not."""
+        folders: dict[str, Path] = {}
+        not_made: dict[str, str] = {}
+        for variant in self.options.variants:
+            try:
+                folders[variant] = self.make(variant, out_dir / variant)
+            except _FAILURES as error:
+                why = not_made[variant] = str(error) or repr(error)
+                warn(out_dir / variant, f"not made: {why.rstrip('.')}", "It is left out")
+        if not folders:
+            reasons = "; ".join(f"{variant}: {why}" for variant, why in not_made.items())
+            raise ValueError(f"variants must be such as the network can become; got {reasons}")
+        return folders, not_made
 
     def make(self, variant: str, folder: Path) -> Path:
         """Write a variant into a folder, and return the folder."""
@@ -304,9 +335,9 @@ class _Maker:
         import torch
 
         n_channels = self.card["network"]["options"].get("in_channels", 1)
-        small = [min(each, 32) for each in self.options.shape]
         return torch.rand(
-            (1, n_channels, *small), generator=torch.Generator().manual_seed(self.options.seed)
+            (1, n_channels, 32, 32, 32),
+            generator=torch.Generator().manual_seed(self.options.seed),
         )
 
     def _share(self) -> dict[str, Any]:
@@ -314,11 +345,12 @@ class _Maker:
 
     def _card(self, variant: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the original's card with what the variant is and what it came from."""
-        kept = {key: value for key, value in self.card.items() if key not in _NOT_ITS_OWN}
+        gone = (*_LINEAGE, *_NOT_ITS_OWN)
+        kept = {key: value for key, value in self.card.items() if key not in gone}
         how = {
             "variant": variant,
             "method": VARIANTS[variant],
-            "from_weights_sha256": self.card["weights_sha256"],
+            "from": {key: self.card[key] for key in _LINEAGE if key in self.card},
             **settings,
             "versions": _versions(),
         }
@@ -334,8 +366,9 @@ def _parser() -> argparse.ArgumentParser:
         "each beside the original.",
         epilog=f"variants:\n{lines}\n\nEach is a model by itself: brainnet segment brain IMG OUT "
         "--model OUT/int8\n'parity' says whether a variant may stand in for the original: at most "
-        "0.01 Dice lower, and the\nsame label in 95 % of voxels. ONNX needs pip install "
-        "'brainnet[compress]'.",
+        f"{LARGEST_LOSS:g} Dice lower, and the\nsame label in {LEAST_AGREEMENT:.0%} of the voxels "
+        "that either calls something. ONNX needs\npip install 'brainnet[compress]'.\n\n"
+        "exit status: 0 all went well; 1 a variant could not be made; 2 nothing could be run.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -363,26 +396,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _threads(n_threads: int | None) -> Iterator[int]:
-    """Let torch use so many threads, and afterwards as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    if n_threads is not None and n_threads < 1:
-        raise ValueError(f"n_threads must be 1 or more; got {n_threads}.")
-    torch.set_num_threads(n_threads or before)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
-
-
 def _versions() -> dict[str, str]:
-    found = {"brainnet": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"brainnet": __version__} | {each: version_of(each) for each in _PACKAGES}

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainnet import io
-from brainnet.io import DataError
-from brainnet.workflows.train_config import load_label_map
+from brainnet.io.files import warn
+from brainnet.workflows.train_config import find_label_maps, load_label_map
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,6 +115,11 @@ def make_images(
         No label map in the folder, or a damaged one.
     ValueError
         The simple head has no structure of the label table.
+
+    Warns
+    -----
+    brainnet.io.DataWarning
+        The label maps that score are not known to be held out, or there is one only.
     """
     from brainnet.models.voxel.labels import LabelTable, load_labels
     from brainnet.models.voxel.synthesis import HeadSynthesis, Scanner
@@ -194,11 +199,12 @@ def _anatomies(
                 "label_maps must be given: the simple head has no structure of the label table."
             )
         return [head], [head], {"anatomies": "one simple head made of ellipsoids"}
-    paths = sorted([*folder.glob("*_dseg.nii.gz"), *folder.glob("*_dseg.nii")])
-    if not paths:
-        raise DataError(folder, "no *_dseg.nii.gz in it", "Give a folder of label maps")
-    learning, scoring = _split(paths, card)
+    learning, scoring, unseen = _split(find_label_maps(folder), card)
+    if not unseen:
+        what = "no map in it that the network never saw and that none learns from"
+        warn(folder, what, "Scores may be too good")
     notes = {
+        "scored_on_unseen": unseen,
         "learned_from": {path.name: io.sha256(path) for path in learning},
         "scored_on": {path.name: io.sha256(path) for path in scoring},
     }
@@ -206,12 +212,12 @@ def _anatomies(
     return first, second, notes
 
 
-def _split(paths: Sequence[Path], card: Mapping[str, Any]) -> tuple[list[Path], list[Path]]:
-    """Return label maps that the network may have seen, and those that it never did."""
+def _split(paths: Sequence[Path], card: Mapping[str, Any]) -> tuple[list[Path], list[Path], bool]:
+    """Return label maps to learn from and to score on, and whether these were never seen."""
     never_seen = set(card.get("data", {}).get("held_out", {}).values())
     held_out = [path for path in paths if io.sha256(path) in never_seen]
     others = [path for path in paths if path not in held_out]
     if held_out and others:
-        return others, held_out
+        return others, held_out, True
     half = len(paths) // 2
-    return list(paths[:half] or paths), list(paths[half:])
+    return list(paths[:half] or paths), list(paths[half:]), bool(held_out) and half > 0

@@ -10,6 +10,8 @@ __all__ = ["main"]
 UNUSABLE = 2
 #: exit status of a run that was stopped from outside, as shells know it
 INTERRUPTED = 130
+#: commands that do not go on where they were interrupted
+AFRESH = frozenset({"compress"})
 #: what also shows where in the program an error arose
 VERBOSE = frozenset({"-v", "-vv", "--verbose"})
 
@@ -40,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"brainnet: error: {error}", file=sys.stderr)
         return UNUSABLE
     except KeyboardInterrupt:
-        again = "Run the same command again: it goes on where it stopped."
+        goes_on = not AFRESH & set(arguments[:1])
+        again = "goes on where it stopped" if goes_on else "begins anew"
+        again = f"Run the same command again: it {again}."
         print(f"\nbrainnet: interrupted. {again}", file=sys.stderr)
         return INTERRUPTED

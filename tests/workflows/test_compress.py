@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
-from brainnet import io
-from brainnet.io import DataError
+from brainnet import cli, io
+from brainnet.io import DataError, DataWarning
 from brainnet.models.core.checkpoint import load_checkpoint, save_checkpoint
 from brainnet.models.core.fit import fork_seed
 from brainnet.models.core.networks import build_network
 from brainnet.models.core.predict import predict
 from brainnet.models.voxel.labels import load_labels
-from brainnet.workflows import compress
+from brainnet.workflows import compress, train
 from brainnet.workflows.compress import Options, command, compress_brain, table_text
 from brainnet.workflows.compress_images import make_images, mean_dice, simple_head
 
@@ -25,7 +25,7 @@ NETWORK = {
                 "strides": [2]},
 }  # fmt: skip
 CARD = {"task": "brain", "network": NETWORK, "labels": "brain", "voxel_size": 8.0,
-        "scores": {"dice": 0.9}}  # fmt: skip
+        "scores": {"dice": 0.9}, "training": {"n_images": 7}}  # fmt: skip
 SMALL = {"shape": (16, 16, 16), "n_images": 1, "n_steps": 2, "n_threads": 1}
 
 
@@ -54,8 +54,9 @@ def test_torch_variants_are_models_by_themselves(model, tmp_path):
     for variant in variants:
         found, card = load_checkpoint(out / variant, task="brain")
         assert card["compressed"]["variant"] == variant
-        assert card["compressed"]["from_weights_sha256"] == own["weights_sha256"]
-        assert "scores" not in card  # they are the original's
+        lineage = {"weights_sha256": own["weights_sha256"], "training": {"n_images": 7}}
+        assert card["compressed"]["from"] == lineage
+        assert not {"scores", "training"} & {*card}  # they are the original's
         assert card["labels"] == "brain"
         assert predict(found, torch.rand(1, 1, 16, 16, 16)).shape[1] == 20
     sizes = table.set_index("variant")["size_mb"]
@@ -110,15 +111,27 @@ def test_what_was_held_out_scores_and_the_rest_teaches(tmp_path):
     notes = make_images(card, label_maps=tmp_path, shape=(16, 16, 16), n_images=1).notes
     assert list(notes["scored_on"]) == [paths[0].name]
     assert list(notes["learned_from"]) == [each.name for each in paths[1:]]
-    notes = make_images(CARD, label_maps=tmp_path, shape=(16, 16, 16), n_images=1).notes
+    assert notes["scored_on_unseen"]
+    with pytest.warns(DataWarning, match="no map in it that the network never saw"):
+        notes = make_images(CARD, label_maps=tmp_path, shape=(16, 16, 16), n_images=1).notes
     assert not set(notes["scored_on"]) & set(notes["learned_from"])
+    assert not notes["scored_on_unseen"]
+
+
+def test_one_held_out_map_alone_teaches_and_scores(tmp_path):
+    path = _save_map(tmp_path, 0)
+    card = CARD | {"data": {"held_out": {path.name: io.sha256(path)}}}
+    with pytest.warns(DataWarning, match="and that none learns from. Scores may be too good"):
+        notes = make_images(card, label_maps=tmp_path, shape=(16, 16, 16), n_images=1).notes
+    assert notes["scored_on"] == notes["learned_from"]
+    assert not notes["scored_on_unseen"]
 
 
 def test_no_label_maps_and_no_structure(tmp_path):
     with pytest.raises(DataError, match=r"no \*_dseg\.nii\.gz"):
         make_images(CARD, label_maps=tmp_path, shape=(16, 16, 16), n_images=1)
-    rows = load_labels("brain").rows()[:1]
-    rows[0] |= {"sources": "999"}
+    rows = load_labels("brain").rows()
+    rows = [each | {"sources": "999"} for each in rows if each["side"] not in ("left", "right")][:1]
     with pytest.raises(ValueError, match="no structure of the label table"):
         make_images(CARD | {"labels": rows}, label_maps=None, shape=(16, 16, 16), n_images=1)
 
@@ -168,14 +181,18 @@ def test_bad_models_and_places(model, tmp_path):
     options = Options(variants=("bf16",), **SMALL)
     with pytest.raises(DataError, match="lies in the folder of the model"):
         compress_brain(model, model / "small", options=options)
+    student = save_checkpoint(tmp_path / "out" / "student", load_checkpoint(model)[0], CARD)
+    with pytest.raises(DataError, match="out: holds the model, as student"):
+        compress_brain(student, tmp_path / "out", options=options)
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["student"]
     other = save_checkpoint(tmp_path / "other", load_checkpoint(model)[0], CARD | {"task": "ct"})
     with pytest.raises(DataError, match="'ct', not for 'brain'"):
         compress_brain(other, tmp_path / "out", options=options)
     card = model / "card.json"
     card.write_text(card.read_text().replace("8.0", "1.0"))
     with pytest.raises(DataError, match="card was changed"):
-        compress_brain(model, tmp_path / "out", options=options)
-    assert not (tmp_path / "out").exists()
+        compress_brain(model, tmp_path / "nowhere", options=options)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, monkeypatch):
@@ -183,8 +200,66 @@ def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, mon
 
     monkeypatch.setattr(onnx, "find_spec", lambda name: None)
     flags = ["--variants", "onnx", "--shape", "16", "16", "16", "--n-images", "1"]
-    with pytest.raises(ValueError, match=r"pip install 'brainnet\[compress\]'"):
+    with (
+        pytest.warns(DataWarning, match="onnx: not made"),
+        pytest.raises(ValueError, match=r"pip install 'brainnet\[compress\]'"),
+    ):
         command([str(model), str(tmp_path / "out"), *flags])
+
+
+def test_a_variant_that_fails_does_not_lose_the_others(model, tmp_path, monkeypatch):
+    from brainnet.models.core.compress import compare, prune
+
+    def fail(*args, **options):
+        raise ValueError("network must be otherwise. Distil a student instead.")
+
+    def killed(folder, *args, **options):
+        raise RuntimeError(f"{folder} could not be measured: status -9")
+
+    monkeypatch.setattr(prune, "prune_channels", fail)
+    monkeypatch.setattr(compare, "measure_cost", killed)
+    out = tmp_path / "out"
+    flags = ["--variants", "pruned", "bf16", "--shape", "16", "16", "16", "--n-images", "1"]
+    with (
+        pytest.warns(DataWarning, match="pruned: not made: .* student instead. It is left out"),
+        pytest.warns(DataWarning, match="status -9"),
+    ):
+        assert command([str(model), str(out), *flags]) == 1
+    record = io.load_json(out / "comparison.json")
+    assert record["not_made"] == {"pruned": "network must be otherwise. Distil a student instead."}
+    assert [each["variant"] for each in record["variants"]] == ["original", "bf16"]
+    assert record["variants"][1]["latency_s"] is None
+    assert load_checkpoint(out / "bf16")
+
+
+def test_a_variant_of_a_variant_knows_where_both_are_from(model, tmp_path):
+    options = Options(variants=("bf16",), **SMALL)
+    compress_brain(model, tmp_path / "first", options=options)
+    compress_brain(tmp_path / "first" / "bf16", tmp_path / "second", options=options)
+    first, second = (
+        load_checkpoint(tmp_path / each / "bf16")[1]["compressed"] for each in ("first", "second")
+    )
+    assert second["from"]["compressed"] == first
+    assert first["from"]["training"] == {"n_images": 7}
+
+
+def test_networks_are_tried_on_an_image_that_leaves_every_axis_free(model, tmp_path):
+    network, card = load_checkpoint(model)
+    options = Options(shape=(32, 16, 16))
+    maker = compress._Maker(network, card, model, None, options, False)
+    assert maker._example.shape == (1, 1, 32, 32, 32)
+
+
+def test_interrupted_it_does_not_promise_to_go_on(monkeypatch, capsys):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compress, "compress_brain", interrupt)
+    assert cli.main(["compress", "MODEL", "OUT"]) == 130
+    assert "it begins anew" in capsys.readouterr().err
+    monkeypatch.setattr(train, "train_brain", interrupt)
+    assert cli.main(["train", "brain", "CONFIG", "OUT"]) == 130
+    assert "it goes on where it stopped" in capsys.readouterr().err
 
 
 def test_help_names_every_variant(capsys):

@@ -28,7 +28,16 @@ from brainnet import __version__, io
 from brainnet.io import DataError
 from brainnet.workflows.engine.code import code_digest
 
-__all__ = ["StepResult", "discard", "is_done", "run_step", "sidecar_path"]
+__all__ = [
+    "StepResult",
+    "dataset_of",
+    "discard",
+    "is_done",
+    "run_step",
+    "sidecar_path",
+    "uri_from",
+    "version_of",
+]
 
 _LOG = logging.getLogger("brainnet")
 _PACKAGES = (
@@ -242,12 +251,12 @@ def _record(
     seed: int | None,
 ) -> dict[str, Any]:
     """Return what must be equal for the step to be skipped."""
-    home = _dataset_of(next(iter(outputs.values())))
+    home = dataset_of(next(iter(outputs.values())))
     return {
         "Step": name,
         "Parameters": _as_json(parameters, name),
         "Inputs": {
-            key: {"path": _uri(path, home), "sha256": io.sha256(path)}
+            key: {"path": uri_from(home, path), "sha256": io.sha256(path)}
             for key, path in sorted(inputs.items())
         },
         "Outputs": sorted(outputs),
@@ -271,26 +280,37 @@ def _as_json(parameters: Mapping[str, Any], name: str) -> Any:
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     """Return the versions that a result may depend on, without importing anything."""
-    versions = {"brainnet": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    own = {"brainnet": __version__, "python": platform.python_version()}
+    return own | {package: version_of(package) for package in _PACKAGES}
 
 
-def _dataset_of(path: Path) -> Path | None:
-    """Return the top of the BIDS dataset in which a file lies."""
+def version_of(package: str) -> str:
+    """Return the version of a package without importing it; ``not installed`` where it is not."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def dataset_of(path: Path) -> Path | None:
+    """Return the top of the BIDS dataset in which a file lies; None if in none."""
     for folder in path.absolute().parents:
         if (folder / "dataset_description.json").exists():
             return folder
     return None
 
 
-def _uri(path: Path, home: Path | None) -> str:
-    """Return a BIDS URI that does not depend on where the datasets lie; else the file's name."""
-    root = _dataset_of(path)
+def uri_from(home: Path | None, path: Path) -> str:
+    """Return a BIDS URI that does not depend on where the datasets lie; else the file's name.
+
+    Parameters
+    ----------
+    home : pathlib.Path or None
+        Top of the dataset in whose sidecar the URI will stand.
+    path : pathlib.Path
+        The file.
+    """
+    root = dataset_of(path)
     if root is None:
         return path.name
     inside = path.absolute().relative_to(root).as_posix()

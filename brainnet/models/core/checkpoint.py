@@ -20,13 +20,25 @@ from brainnet.io import DataError, load_json, save_bytes, save_json
 from brainnet.io.files import read_buffer
 from brainnet.models.core.networks import build_network
 
-__all__ = ["CARD", "WEIGHTS", "load_arrays", "load_checkpoint", "load_weights", "save_checkpoint"]
+__all__ = [
+    "CARD",
+    "WEIGHTS",
+    "card_text",
+    "check_card",
+    "load_arrays",
+    "load_card",
+    "load_checkpoint",
+    "load_content",
+    "load_weights",
+    "save_checkpoint",
+]
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 MAX_WEIGHTS_BYTES = 1 << 32
 _ARRAYS = "arrays/"  # no weight's name has a slash
 _REMEDY = "Copy the model anew from where it came"
-_REQUIRED = {"task": str, "network": dict, "weights_sha256": str}
+_HASH = "weights_sha256"
+_REQUIRED = {"task": str, "network": dict, _HASH: str}
 
 
 def save_checkpoint(
@@ -72,10 +84,10 @@ def save_checkpoint(
         if each.is_floating_point() and not bool(each.isfinite().all()):
             raise ValueError(f"weights must be finite; {name} is not. Train again, slower.")
         tensors[name] = each.detach().cpu().contiguous().clone()
-    text = _canonical(card)
+    text = card_text(card)
     weights = save(tensors, {"card": text})
     save_bytes(weights, folder / WEIGHTS)
-    whole = json.loads(text) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    whole = json.loads(text) | {_HASH: hashlib.sha256(weights).hexdigest()}
     save_json(whole, folder / CARD)
     return folder
 
@@ -96,20 +108,15 @@ def load_checkpoint(
     ------
     DataError
         A file missing, damaged or changed; a network of another task; weights that do not fit the
-        network that the card names, or are not finite.
+        network that the card names, or are not finite; an ONNX model where the extra ``compress``
+        is not installed.
     """
     folder = Path(folder)
-    card = load_json(folder / CARD)
-    if card.get("format") == "onnx":
+    if load_json(folder / CARD).get("format") == "onnx":
         from brainnet.models.core.compress.onnx import load_onnx
 
         return load_onnx(folder, task=task)
-    for key, kind in _REQUIRED.items():
-        if not isinstance(card.get(key), kind):
-            raise DataError(folder / CARD, f"the card has no {key}", _REMEDY)
-    if task is not None and card["task"] != task:
-        what = f"the network is for {card['task']!r}, not for {task!r}"
-        raise DataError(folder / CARD, what, f"Give a model whose card says {task!r}")
+    card = load_card(folder, _REQUIRED, task=task)
     weights = load_weights(folder, card)
     network = card["network"]
     try:
@@ -122,6 +129,56 @@ def load_checkpoint(
         what = f"the weights do not fit the network of the card ({error})"
         raise DataError(folder / CARD, what, _REMEDY) from error
     return model.eval(), card
+
+
+def load_card(
+    folder: Path, required: Mapping[str, type], *, task: str | None = None
+) -> dict[str, Any]:
+    """Return a model card.
+
+    Parameters
+    ----------
+    folder : Path
+    required : mapping
+        What must be in it, and of which type.
+    task : str, optional
+        What it must say that the network is for.
+
+    Raises
+    ------
+    DataError
+        The file is missing or damaged; something required is not there; another task.
+    """
+    path = folder / CARD
+    card = load_json(path)
+    for key, kind in required.items():
+        if not isinstance(card.get(key), kind):
+            raise DataError(path, f"the card has no {key}", _REMEDY)
+    if task is not None and card["task"] != task:
+        what = f"the network is for {card['task']!r}, not for {task!r}"
+        raise DataError(path, what, f"Give a model whose card says {task!r}")
+    return card
+
+
+def load_content(path: Path, sha256: str, *, limit: int) -> bytes:
+    """Return the bytes of a model; raise a DataError where they are not those of its card."""
+    content = bytes(read_buffer(path, limit=limit))
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(path, "the bytes are not those that the card was written for", _REMEDY)
+    return content
+
+
+def check_card(folder: Path, card: Mapping[str, Any], written: str | None) -> None:
+    """Raise a DataError where a card is not the one that was written into the model."""
+    if written != card_text(card):
+        what = "the card was changed after the model was written"
+        raise DataError(folder / CARD, what, _REMEDY)
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """Return a card as it is written into its model: without the hash of the file itself."""
+    own = {key: each for key, each in card.items() if key not in (_HASH, "model_sha256")}
+    return json.dumps(own, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def load_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -143,18 +200,14 @@ def load_arrays(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _tensors(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
     path = folder / WEIGHTS
-    content = bytes(read_buffer(path, limit=MAX_WEIGHTS_BYTES))
-    if hashlib.sha256(content).hexdigest() != card["weights_sha256"]:
-        raise DataError(path, "the weights are not those that the card was written for", _REMEDY)
+    content = load_content(path, card[_HASH], limit=MAX_WEIGHTS_BYTES)
     try:
         size = int.from_bytes(content[:8], "little")
         written = json.loads(content[8 : 8 + size])["__metadata__"]["card"]
         tensors = load(content)
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise DataError(path, f"not a checkpoint ({error})", _REMEDY) from error
-    if written != _canonical({k: v for k, v in card.items() if k != "weights_sha256"}):
-        what = "the card was changed after the weights were written"
-        raise DataError(folder / CARD, what, _REMEDY)
+    check_card(folder, card, written)
     for name, each in tensors.items():
         if each.is_floating_point() and not bool(each.isfinite().all()):
             raise DataError(path, f"{name} holds NaN or infinity", _REMEDY)
@@ -169,10 +222,6 @@ def _own(model: nn.Module) -> dict[str, Tensor]:
         first.setdefault(place, name)
     state = model.state_dict()
     return {name: state[name] for name in first.values()}
-
-
-def _canonical(card: Mapping[str, Any]) -> str:
-    return json.dumps(card, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def _float(tensor: Tensor) -> Tensor:

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from brainnet.models.core.networks import channels_last
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.core.state import History, Place, load_state, save_state
 
-__all__ = ["History", "fit", "fork_seed", "make_fabric"]
+__all__ = ["History", "fit", "fork_seed", "make_fabric", "threads"]
 
 Loss = Callable[[nn.Module, Any], Tensor]
 Batches = Callable[[int], Iterable[Any]]
@@ -58,7 +59,8 @@ def fit(
     Parameters
     ----------
     model : torch.nn.Module
-        Trained in place; left in evaluation mode.
+        Trained in place; left in evaluation mode, one of volumes laid out channels last
+        (:func:`~brainnet.models.core.networks.channels_last`).
     batches : callable
         ``batches(epoch)`` gives the batches of an epoch, always the same for the same epoch (a
         DataLoader that shuffles is one: torch's generator is set before it is asked). Of a
@@ -79,7 +81,8 @@ def fit(
     folder : path, optional
         Where the training state is saved every two minutes and at the end. A run that finds the
         state of the same recipe there goes on from it: on the CPU to the same weights, bit for
-        bit on the same number of threads.
+        bit on the same number of threads. The state does not know ``batches`` and ``loss``: give
+        other data another folder.
     progress : bool
         Whether to show a bar.
 
@@ -167,6 +170,31 @@ def fork_seed(seed: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def threads(n_threads: int | None) -> Iterator[int]:
+    """Let torch use so many threads, by default as many as it does; afterwards as before.
+
+    Raises
+    ------
+    ValueError
+        For less than one.
+
+    Examples
+    --------
+    >>> with threads(1) as n_threads:
+    ...     n_threads
+    1
+    """
+    if n_threads is not None and n_threads < 1:
+        raise ValueError(f"n_threads must be 1 or more; got {n_threads}.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads or before)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
 class _Trainer:
     """The network in training, and the place that training has reached."""
 
@@ -174,6 +202,7 @@ class _Trainer:
         self, model: nn.Module, loss: Loss, recipe: Recipe, fabric: Fabric, folder: Path | None
     ) -> None:
         self.model, self.loss, self.recipe, self.fabric = model, loss, recipe, fabric
+        channels_last(model)
         optimizer = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay))
         self.network, self.optimizer = fabric.setup(model, optimizer)
         self.average = (

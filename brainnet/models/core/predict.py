@@ -151,6 +151,11 @@ def inference(model: nn.Module, *, precision: Precision = "32-true") -> Iterator
     torch.nn.Module
         The model, or a copy that shares its weights.
 
+    Raises
+    ------
+    ValueError
+        No such precision.
+
     Examples
     --------
     >>> with inference(nn.Linear(2, 1), precision="bf16-mixed") as model:
@@ -345,7 +350,8 @@ def _check_fits(demand: Demand, window: Shape, result: float, limit: float) -> N
     if needed > limit:
         raise ValueError(
             f"max_memory must be {math.ceil(needed / 1e7) / 100:.2f} GB or more for windows of "
-            f"{'x'.join(map(str, window))}; got {limit / 1e9:g}. Raise it, or leave window out."
+            f"{'x'.join(map(str, window))}; got {limit / 1e9:g}. Raise it, or give a "
+            "smaller window or none."
         )
 
 

@@ -232,8 +232,9 @@ def pretrain_volumes(
     He et al. (2022), Masked autoencoders are scalable vision learners, CVPR.
     """
     options = dict(network["options"])
+    n_channels = options.get("in_channels", 1)  # SegResNet's default; the others have none
     with fork_seed(recipe.seed):
-        model = build_network(network["name"], options | {"out_channels": options["in_channels"]})
+        model = build_network(network["name"], options | {"out_channels": n_channels})
     history = fit(
         model, batches, MaskedLoss(hide or HideBlocks()), recipe=recipe, fabric=fabric,
         folder=folder, progress=progress,

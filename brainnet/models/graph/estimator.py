@@ -23,7 +23,7 @@ from brainnet.models.core.pretrain import start_from
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.edges import EdgeImputer
 from brainnet.models.graph.gcn import MultiplexGCN
-from brainnet.models.graph.pretrain import Pretrained, scale_of
+from brainnet.models.graph.pretrain import Pretrained, check_density, scale_of
 
 __all__ = ["TASK", "GraphClassifier", "multiplex_graph"]
 
@@ -268,8 +268,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         }
 
     def _check(self, labels: NDArray) -> None:
-        if not 0 < self.density <= 1:
-            raise ValueError(f"density must be in (0, 1]; got {self.density}. Try 0.2.")
+        check_density(self.density)
         if np.unique(labels).size < 2:
             raise ValueError(f"stages must hold two or more; got {np.unique(labels).tolist()}.")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -127,7 +126,6 @@ def pretrain_connectomes(
     n_hidden: int = 32,
     recipe: Recipe | None = None,
     hide: Hide | None = None,
-    folder: Path | str | None = None,
     progress: bool = False,
 ) -> Pretrained:
     """Train the encoders of the staging network to fill in hidden edges of brain networks.
@@ -144,8 +142,19 @@ def pretrain_connectomes(
     recipe : Recipe, optional
     hide : callable, optional
         What is hidden; :class:`~brainnet.models.core.pretrain.HideEdges` by default.
-    folder, progress
-        As in :func:`~brainnet.models.core.fit.fit`.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    Pretrained
+        For the ``start`` of a :class:`~brainnet.models.graph.estimator.GraphClassifier`.
+
+    Raises
+    ------
+    ValueError
+        ``density`` is outside (0, 1]; ``networks`` are not such as
+        :class:`~brainnet.models.edges.EdgeImputer` takes.
 
     Examples
     --------
@@ -155,6 +164,7 @@ def pretrain_connectomes(
     >>> sorted(start.weights)[0]
     'encoders.0.0.bias'
     """
+    check_density(density)
     recipe = recipe or Recipe(n_epochs=200, learning_rate=3e-3)
     imputer = EdgeImputer().fit(networks)
     filled = imputer.transform(networks)
@@ -166,15 +176,18 @@ def pretrain_connectomes(
             n_regions, n_modalities=n_modalities, n_stages=2, n_hidden=n_hidden, dropout=0.0
         )
         model = ConnectomeAutoencoder(
-            encoder, torch.from_numpy(centre), torch.from_numpy(spread), density=density
+            encoder, torch.tensor(centre), torch.tensor(spread), density=density
         )
     loss = MaskedLoss(hide or HideEdges())
-    history = fit(
-        model, lambda epoch: _shuffled(scaled), loss, recipe=recipe, folder=folder,
-        progress=progress,
-    )  # fmt: skip
+    history = fit(model, lambda epoch: _shuffled(scaled), loss, recipe=recipe, progress=progress)
     weights = {k: v for k, v in encoder.state_dict().items() if k.startswith("encoders.")}
     return Pretrained(weights, imputer.medians_, centre, spread, history)
+
+
+def check_density(density: float) -> None:
+    """Raise a ValueError unless ``density`` is a share of edges, in (0, 1]."""
+    if not 0 < density <= 1:
+        raise ValueError(f"density must be in (0, 1]; got {density}. Try 0.2.")
 
 
 def scale_of(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from brainnet.models.core import fit as fitting
-from brainnet.models.core.fit import fit, fork_seed, make_fabric
+from brainnet.models.core.fit import fit, fork_seed, make_fabric, threads
 from brainnet.models.core.recipe import Recipe
 
 
@@ -46,6 +46,30 @@ def _constant(items):
 
 def _weights(model):
     return torch.cat([each.detach().flatten() for each in model.parameters()])
+
+
+def test_a_network_of_volumes_is_trained_channels_last():
+    with fork_seed(0):
+        model = nn.Sequential(nn.InstanceNorm3d(2, affine=True), nn.Conv3d(2, 2, 3))
+    image = torch.rand(1, 2, 6, 6, 6).contiguous(memory_format=torch.channels_last_3d)
+    seen = []
+    model[0].register_forward_hook(lambda *each: seen.append(each[-1]))
+    target = torch.zeros(1, 2, 4, 4, 4)
+    fit(model, _constant([(image, target)]), _square, recipe=Recipe(n_epochs=2, average=0.5))
+    assert all(each.is_contiguous(memory_format=torch.channels_last_3d) for each in seen)
+    assert len(seen) == 2
+    assert model[1].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert not copy.deepcopy(model).training
+
+
+def test_threads_are_as_many_as_asked_for_and_then_as_before():
+    before = torch.get_num_threads()
+    with threads(before + 1) as n_threads:
+        assert n_threads == torch.get_num_threads() == before + 1
+    with threads(None) as n_threads:
+        assert n_threads == before
+    with pytest.raises(ValueError, match="n_threads must be 1 or more; got 0"), threads(0):
+        pass
 
 
 def test_recovers_a_line():

@@ -118,6 +118,7 @@ def test_start_takes_what_fits_and_nothing_else():
     ("name", "options"),
     [
         ("UNet", _UNET["options"]),
+        ("SegResNet", {"spatial_dims": 3, "init_filters": 8}),  # one channel by default
         ("SegResNet", {"spatial_dims": 3, "in_channels": 1, "out_channels": 3, "init_filters": 8}),
         (
             "DynUNet",

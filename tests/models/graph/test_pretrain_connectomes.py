@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from brainnet.models.core.fit import fork_seed
 from brainnet.models.core.recipe import Recipe
+from brainnet.models.graph import pretrain
 from brainnet.models.graph.estimator import GraphClassifier, multiplex_graph
 from brainnet.models.graph.gcn import MultiplexGCN
 from brainnet.models.graph.pretrain import (
@@ -117,3 +118,25 @@ def test_takes_networks_with_missing_parts_and_repeats_itself(planted_networks):
     assert first.weights.keys() == second.weights.keys()
     assert all(torch.equal(first.weights[each], second.weights[each]) for each in first.weights)
     assert np.isfinite(first.history.train_loss).all()
+
+
+@pytest.mark.parametrize("density", [0, 2, float("nan")])
+def test_a_density_that_is_no_share_is_refused(planted_networks, density):
+    with pytest.raises(ValueError, match=r"density must be in \(0, 1\]"):
+        pretrain_connectomes(planted_networks(8)[0], density=density)
+
+
+def test_what_scales_is_not_the_networks_own(planted_networks, monkeypatch):
+    """A state that is loaded into the network must not change it; and no folder takes one."""
+
+    def spoil(model, *args, **options):
+        for each in model.buffers():
+            each.fill_(7)
+
+    monkeypatch.setattr(pretrain, "fit", spoil)
+    networks, _ = planted_networks(8)
+    start = pretrain_connectomes(networks)
+    assert not (start.centre == 7).any()
+    assert not (start.spread == 7).any()
+    with pytest.raises(TypeError, match="folder"):
+        pretrain_connectomes(networks, folder="elsewhere")

@@ -2,18 +2,17 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
 from brainnet.models.core.compress.prune import count_weights
 from brainnet.models.core.fit import Batches, fit, make_fabric
-from brainnet.models.core.recipe import Recipe
+from brainnet.models.core.predict import inference
+from brainnet.models.core.recipe import Precision, Recipe
 from brainnet.models.core.state import History
 
 __all__ = ["Distillation", "distil", "divergence"]
@@ -100,14 +99,13 @@ class Distillation:
         self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
         self.temperature, self.n_exclusive = temperature, n_exclusive
         self.task_loss, self.task_weight = task_loss, task_weight
-        self.bf16 = False
+        self.precision: Precision = "32-true"
 
     def __call__(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss of a batch, whose ``image`` both networks see."""
         image = batch["image"]
-        half = torch.autocast(image.device.type, torch.bfloat16) if self.bf16 else nullcontext()
-        with torch.no_grad(), half:
-            known = self.teacher(image)
+        with inference(self.teacher, precision=self.precision) as teacher:
+            known = teacher(image)
         logits = model(image)
         loss = divergence(logits, known, temperature=self.temperature, n_exclusive=self.n_exclusive)
         if self.task_loss is not None:  # which asks the model again: it is given the same answer
@@ -152,7 +150,7 @@ def distil(
     recipe = recipe or Recipe()
     fabric = fabric or make_fabric(recipe)
     loss.teacher.to(fabric.device)
-    loss.bf16 = recipe.precision == "bf16-mixed"
+    loss.precision = recipe.precision
     return fit(
         student, batches, loss, recipe=recipe, fabric=fabric, folder=folder, progress=progress
     )

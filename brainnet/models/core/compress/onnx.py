@@ -14,10 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from brainnet.io import DataError, load_json, save_bytes, save_json
-from brainnet.io.files import read_buffer
+from brainnet.io import DataError, save_bytes, save_json
 from brainnet.models.core._demand import measure
-from brainnet.models.core.checkpoint import CARD
+from brainnet.models.core.checkpoint import (
+    CARD,
+    card_text,
+    check_card,
+    load_card,
+    load_content,
+)
 
 __all__ = ["MODEL", "PARITY", "OnnxNetwork", "export_onnx", "load_onnx", "needs", "save_onnx"]
 
@@ -27,7 +32,7 @@ MAX_MODEL_BYTES = (1 << 31) - 1  # of one protobuf
 PARITY = 1e-3
 
 _OPSET = 18
-_REMEDY = "Copy the model anew from where it came"
+_REQUIRED = {"task": str, "model_sha256": str, "onnx": dict}
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -43,7 +48,7 @@ def export_onnx(model: nn.Module, example: Tensor, *, other: Tensor | None = Non
         model as far as they are in the network; make them larger than 1 and twice the network's
         multiple at least, or they are taken for constants.
     other : tensor, optional
-        An input of another shape to check; twice the example along the first spatial axis by
+        An input of another shape to check; twice the example along every spatial axis by
         default.
 
     Returns
@@ -66,7 +71,7 @@ def export_onnx(model: nn.Module, example: Tensor, *, other: Tensor | None = Non
     require_onnx()
     model = model.eval()
     free = {axis: Dim.AUTO for axis in range(example.ndim) if axis != 1}
-    doubled = example.repeat(1, 1, 2, *[1] * (example.ndim - 3)) if other is None else other
+    doubled = example.repeat(1, 1, *[2] * (example.ndim - 2)) if other is None else other
     try:
         with _quiet():
             program: Any = torch.onnx.export(
@@ -216,7 +221,7 @@ def save_onnx(folder: Path | str, content: bytes, card: Mapping[str, Any]) -> Pa
     import onnx
 
     folder = Path(folder)
-    text = _canonical({"onnx": {}, **card, "format": "onnx"})
+    text = card_text({"onnx": {}, **card, "format": "onnx"})
     model = onnx.load_model_from_string(content)
     onnx.helper.set_model_props(model, {"card": text})
     marked = model.SerializeToString(deterministic=True)
@@ -235,9 +240,14 @@ def load_onnx(
     ------
     DataError
         A file missing, damaged or changed, a network of another task, or a model that onnxruntime
-        cannot run.
+        cannot run; the extra ``compress`` is not installed.
     """
     folder = Path(folder)
+    try:
+        require_onnx()
+    except ImportError as error:
+        what = "holds an ONNX model, and what runs it is not installed"
+        raise DataError(folder, what, "pip install 'brainnet[compress]'") from error
     card, content = _checked(folder, task)
     try:
         return OnnxNetwork(content, **card["onnx"]).eval(), card
@@ -257,27 +267,16 @@ def require_onnx() -> None:
 
 def _checked(folder: Path, task: str | None) -> tuple[dict[str, Any], bytes]:
     """Return the card and the model after holding each against the other."""
-    require_onnx()
     import onnx
 
-    card = load_json(folder / CARD)
-    for key, kind in (("task", str), ("model_sha256", str), ("onnx", dict)):
-        if not isinstance(card.get(key), kind):
-            raise DataError(folder / CARD, f"the card has no {key}", _REMEDY)
-    if task is not None and card["task"] != task:
-        what = f"the network is for {card['task']!r}, not for {task!r}"
-        raise DataError(folder / CARD, what, f"Give a model whose card says {task!r}")
-    content = bytes(read_buffer(folder / MODEL, limit=MAX_MODEL_BYTES))
-    if hashlib.sha256(content).hexdigest() != card["model_sha256"]:
-        raise DataError(folder / MODEL, "the model is not that of its card", _REMEDY)
+    card = load_card(folder, _REQUIRED, task=task)
+    content = load_content(folder / MODEL, card["model_sha256"], limit=MAX_MODEL_BYTES)
     try:
         properties = onnx.load_model_from_string(content).metadata_props
     except Exception as error:
-        raise DataError(folder / MODEL, f"not an ONNX model ({error})", _REMEDY) from error
-    written = {each.key: each.value for each in properties}.get("card")
-    if written != _canonical({k: v for k, v in card.items() if k != "model_sha256"}):
-        what = "the card was changed after the model was written"
-        raise DataError(folder / CARD, what, _REMEDY)
+        what, remedy = f"not an ONNX model ({error})", "Copy the model anew from where it came"
+        raise DataError(folder / MODEL, what, remedy) from error
+    check_card(folder, card, {each.key: each.value for each in properties}.get("card"))
     return card, content
 
 
@@ -308,7 +307,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _canonical(card: Mapping[str, Any]) -> str:
-    return json.dumps(card, sort_keys=True, ensure_ascii=False, allow_nan=False)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from brainnet.io import DataError
+from brainnet.io import DataError, DataWarning
 from brainnet.models.core.checkpoint import load_checkpoint, save_checkpoint
 from brainnet.models.core.compress import compare as module
 from brainnet.models.core.compress.compare import Cost, Yardstick, compare, measure_cost
@@ -110,3 +110,14 @@ def test_a_damaged_variant_is_named(original, tmp_path, costs_nothing):
 def test_a_process_that_fails_says_why(original):
     with pytest.raises(RuntimeError, match=r"could not be measured: .*RuntimeError"):
         measure_cost(original, (1, 3, 16, 16, 16), n_repeats=1)
+
+
+def test_what_cannot_be_measured_is_left_out_of_the_table(original, monkeypatch):
+    def killed(folder, *args, **options):
+        raise RuntimeError(f"{folder} could not be measured: status -9")
+
+    monkeypatch.setattr(module, "measure_cost", killed)
+    with pytest.warns(DataWarning, match="original could not be measured: status -9. Its cost"):
+        table = compare({"original": original}, _yardstick(), precision="32-true")
+    assert table[["latency_s", "peak_memory_mb", "loaded_memory_mb"]].isna().all(axis=None)
+    assert table["passed"].all()

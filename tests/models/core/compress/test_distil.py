@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from brainnet.models.core import predict
 from brainnet.models.core.compress.distil import Distillation, distil, divergence
 from brainnet.models.core.fit import fork_seed
 from brainnet.models.core.recipe import Recipe
@@ -72,7 +73,22 @@ def test_the_task_loss_pulls_too_and_sees_the_answer_once():
     assert float(student(_batches(99)[0]["image"]).detach().abs().mean()) < 0.05
 
 
-def test_in_bfloat16_the_teacher_runs_in_it_too():
+def test_the_teacher_runs_as_in_predict(monkeypatch):
+    """Without instance norms, which cost it a copy of the image and back."""
+    teacher = nn.Sequential(nn.Conv3d(1, 4, 3), nn.InstanceNorm3d(4), nn.Conv3d(4, 2, 1)).eval()
+    student = nn.Conv3d(1, 2, 3)
+    image = torch.rand(1, 1, 6, 6, 6)
+    wanted = divergence(student(image), teacher(image))
+    loss = Distillation(teacher)
+    monkeypatch.delattr(nn.functional, "instance_norm")
+    found = loss(student, {"image": image})
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+    found.backward()
+    assert student.weight.grad.abs().sum() > 0
+
+
+def test_in_bfloat16_the_teacher_runs_in_it_too(monkeypatch):
+    monkeypatch.setattr(predict, "_has_bf16", lambda: True)
     teacher, student = _networks()
     seen = []
     loss = Distillation(teacher)

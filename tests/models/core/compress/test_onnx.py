@@ -109,11 +109,11 @@ def test_a_tampered_card_or_model_is_refused(exported, tmp_path):
     card_path.write_text(card)
 
     model_path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(DataError, match="not that of its card"):
+    with pytest.raises(DataError, match="not those that the card was written for"):
         load_onnx(tmp_path)
 
     model_path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="not that of its card"):
+    with pytest.raises(DataError, match="not those that the card was written for"):
         load_checkpoint(tmp_path)
 
     model_path.unlink()
@@ -188,3 +188,17 @@ def test_quantising_leaves_the_log_as_it_was(exported):
     before = logging.root.manager.disable, list(logging.root.handlers)
     quantise(exported, lambda: [_noise(1, 1, 8, 8, 8)])
     assert (logging.root.manager.disable, list(logging.root.handlers)) == before
+
+
+def test_without_the_extra_a_model_is_refused_with_what_to_install(monkeypatch, exported, tmp_path):
+    save_onnx(tmp_path, exported, CARD)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"not installed\. pip install 'brainnet\[compress\]'"):
+        load_checkpoint(tmp_path)
+
+
+def test_another_shape_is_checked_along_every_axis(monkeypatch):
+    shapes = []
+    monkeypatch.setattr(module, "check_parity", lambda *each: shapes.append(each[-1].shape[2:]))
+    export_onnx(nn.Conv3d(1, 2, 3, padding=1), _noise(1, 1, 4, 6, 8))
+    assert shapes == [(4, 6, 8), (8, 12, 16)]
