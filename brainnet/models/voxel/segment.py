@@ -21,9 +21,10 @@ from brainnet.models.core.checkpoint import CARD, load_checkpoint
 from brainnet.models.core.predict import Activation, predict
 from brainnet.models.voxel import quality
 from brainnet.models.voxel.conform import UNKNOWN_FORM, Conformed, affine_of, conform
-from brainnet.models.voxel.labels import LabelTable, load_labels
+from brainnet.models.voxel.labels import OUTER_FLUID, LabelTable, load_labels
 from brainnet.models.voxel.posterior import TISSUES, brain_share, paint, tidy
 from brainnet.models.voxel.quality import Quality
+from brainnet.models.voxel.refine import refine
 
 __all__ = ["Segmentation", "Segmenter", "load_segmenter", "segment"]
 
@@ -39,7 +40,7 @@ _LOOKS = 2
 _SETTLED = 5.0
 #: Networks halve the grid four times.
 _MULTIPLE = 16
-#: Less than this is no brain, ml.
+#: Less than this is no whole brain, ml.
 _LEAST_ML = 50.0
 
 
@@ -159,19 +160,22 @@ def segment(
     """Segment the brain in one image of any contrast.
 
     The brain is looked for first, from below the top of the head on, since a network knows only
-    fields of view like those it was trained on. Then windows of such a size go over it.
+    fields of view like those it was trained on. Then windows of such a size go over it, and how
+    bright each structure is in this very image sharpens what they say
+    (:func:`~brainnet.models.voxel.refine.refine`).
 
     Parameters
     ----------
     img : Nifti1Image
         One volume, any orientation, voxels of 0.2 to 10 mm, any contrast. Voxels that are not
-        finite count as not measured. Below -500 it is taken for CT in Hounsfield units.
+        finite count as not measured. With more than 1 % of it below -500 and some above 100 it is
+        taken for CT in Hounsfield units.
     segmenter : Segmenter
         From :func:`load_segmenter`.
     flips : sequence of tuples of int
         ``((), (0,))`` averages over the image and its mirror image, in twice the time.
     max_memory : float
-        GB that the network may take.
+        GB that the network may take; a limit only, as windows are of one size, that of training.
 
     Returns
     -------
@@ -181,7 +185,8 @@ def segment(
     Raises
     ------
     ValueError
-        A series, an empty or constant volume, implausible voxels (:func:`conform`).
+        A series, an empty or constant volume, implausible voxels (:func:`conform`); one window
+        takes more than ``max_memory`` (how much is said).
     """
     head = conform(img, voxel_size=segmenter.voxel_size)
     table = segmenter.table
@@ -190,10 +195,10 @@ def segment(
         "max_memory": max_memory,
     }
     brain = _find_brain(head, segmenter, options)
-    found = predict(
-        segmenter.network, brain.tensor(), activation=_labels(table), flips=flips, **options
-    )
-    return _described(img, brain, tidy(found[0], table), table)
+    image = brain.tensor()
+    found = predict(segmenter.network, image, activation=_labels(table), flips=flips, **options)
+    posterior = refine(image[0, 0].numpy(), found[0], table, voxel_size=brain.voxel_size)
+    return _described(img, brain, tidy(posterior, table), table)
 
 
 def _find_brain(head: Conformed, segmenter: Segmenter, options: dict[str, Any]) -> Conformed:
@@ -205,7 +210,8 @@ def _find_brain(head: Conformed, segmenter: Segmenter, options: dict[str, Any]) 
         share = predict(
             segmenter.network, brain.tensor(), activation=_brain(segmenter.table), **options
         )
-        ends = _extent(share[0, 0].numpy() > 0.5, head.voxel_size)
+        least_ml = _LEAST_ML if OUTER_FLUID in segmenter.table.structures else 0.0
+        ends = _extent(share[0, 0].numpy() > 0.5, head.voxel_size, least_ml)
         if ends is None:
             return brain
         first = (brain.affine[:3, 3] - head.affine[:3, 3]) / head.voxel_size
@@ -237,11 +243,13 @@ def _brain(table: LabelTable) -> Activation:
     return activation
 
 
-def _extent(brain: NDArray[np.bool_], voxel_size: float) -> NDArray[np.float64] | None:
+def _extent(
+    brain: NDArray[np.bool_], voxel_size: float, least_ml: float
+) -> NDArray[np.float64] | None:
     """Return where the largest piece of a brain begins and ends ``(2, 3)``; None if too small."""
     pieces, n_pieces = ndimage.label(ndimage.binary_opening(brain))
     sizes = np.bincount(pieces.ravel())[1:]
-    if not n_pieces or sizes.max() * voxel_size**3 / 1000 < _LEAST_ML:
+    if not n_pieces or sizes.max() * voxel_size**3 / 1000 < least_ml:
         return None
     place = np.nonzero(pieces == 1 + sizes.argmax())
     return np.asarray(np.quantile(place, (0.002, 0.998), axis=1))  # not a few strays
@@ -302,12 +310,13 @@ def _reasons(
     """Return what speaks against a segmentation but its volumes."""
     reasons = [note for note in head.notes if note == UNKNOWN_FORM]
     brain = (share > 0.5).numpy()
-    reasons += quality.reasons_of_field(brain, head.measured, head.voxel_size)
+    if brain.sum() * head.voxel_size**3 / 1000 > _LEAST_ML:  # single structures may be flat
+        reasons += quality.reasons_of_field(brain, head.measured, head.voxel_size)
     data = np.asarray(img.dataobj).reshape(mask.shape)
-    values = data[mask > 0]
-    finite = values[np.isfinite(values)]
-    reasons += quality.reasons_of_brightness(finite, float(np.nanmax(data)))
-    if brain.any():
+    finite = np.isfinite(data)
+    largest = float(data[finite].max())
+    reasons += quality.reasons_of_brightness(data[finite & (mask > 0)], largest)
+    if brain.any() and table.regions["tissue"].nunique() > 1:
         hard = torch.from_numpy(table.indices)[posterior.argmax(dim=0)].numpy()
         members = {
             name: np.isin(hard, table.regions["index"][table.regions["tissue"] == name])
