@@ -11,6 +11,7 @@ the image in memory to the probability of every label; their turns alternate, th
 count, and the ratio is that of medians. 'network only' leaves MONAI's probabilities out, and
 nothing of ours. Memory is the peak of a process that runs one of them once, beyond what it held
 with network and image loaded. ``--window`` adds brainnet bound to 0.7 GB, which makes it slide.
+``segment`` is another matter: it always slides windows, as large as those of the training.
 
 The last line is JSON; the exit status is 1 if brainnet is less than 4 times as fast or loses more
 than 0.002 of Dice.
@@ -26,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import memory
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
@@ -33,9 +35,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brainnet import io
-from brainnet.models.core.checkpoint import load_checkpoint
 from brainnet.models.core.predict import predict
-from brainnet.models.voxel.labels import LabelTable, load_labels
+from brainnet.models.voxel.labels import LabelTable
+from brainnet.models.voxel.segment import load_segmenter
 from brainnet.models.voxel.synthesis import HeadSynthesis, Scanner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,8 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     """Print both tools beside each other; return 1 where brainnet is not what was asked for."""
     options = _options(argv)
     torch.set_num_threads(options.threads)
-    model, card = load_checkpoint(options.model, task="brain")
-    table = load_labels(card.get("labels", "brain"))
+    segmenter = load_segmenter(options.model)
+    model, table, card = segmenter.network, segmenter.table, segmenter.card
     tools = _tools(model, table, options.window)
     if options.alone:
         return _alone(tools[options.alone], _heads(options, table)[0]["image"][None])
@@ -173,17 +175,11 @@ def _row(options: argparse.Namespace, name: str) -> dict[str, Any]:
 
 def _alone(run: Callable[[Tensor], Any], image: Tensor) -> int:
     """Run one tool once; print its peak memory, GB."""
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of what came before
-    before = _resident("VmRSS")
+    memory.forget_peak()
+    before = memory.held()
     run(image)
-    peak = _resident("VmHWM")
-    print(json.dumps({"gb": peak - before, "gb_in_all": peak}))
+    print(json.dumps({"gb": memory.peak() - before, "gb_in_all": memory.peak()}))
     return 0
-
-
-def _resident(key: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1]) / 1e9
 
 
 def _summary(

@@ -28,8 +28,8 @@ _Box = tuple[tuple[int, int], ...]
 VOXEL_SIZE_RANGE = (0.2, 10.0)
 #: Least voxels along an axis.
 MIN_VOXELS = 16
-#: Below this an image is in Hounsfield units: nothing but CT goes there.
-_HU_AIR = -500.0
+#: Where more than this share of an image lies below this it is in Hounsfield units: such is air.
+_HU_AIR, _LEAST_AIR = -500.0, 0.01
 #: Hounsfield units between which a brain shows; what lies outside is clipped.
 HU_WINDOW = (-20.0, 100.0)
 #: A head is shorter than this from its top to the foramen magnum, however it is tilted (mm).
@@ -58,6 +58,8 @@ class Conformed:
         What stands where nothing was measured.
     notes : tuple of str
         What was done to the image that is not done to every one.
+    is_ct : bool
+        Whether the image was read as CT.
     """
 
     data: NDArray[np.float32]
@@ -65,16 +67,12 @@ class Conformed:
     affine: NDArray[np.float64]
     fill: float
     notes: tuple[str, ...] = ()
+    is_ct: bool = False
 
     @property
     def voxel_size(self) -> float:
         """Edge of a voxel, mm."""
         return float(self.affine[0, 0])
-
-    @property
-    def is_ct(self) -> bool:
-        """Whether the image was read as CT."""
-        return any("CT" in note for note in self.notes)
 
     def crop(self, box: _Box) -> "Conformed":
         """Return what lies in a box; ``fill`` where the box goes beyond the data.
@@ -149,13 +147,15 @@ def conform(img: Nifti1Image, *, voxel_size: float = 2.0, crop: bool = True) -> 
     finite = np.isfinite(data)
     low = float(data.min(where=finite, initial=np.inf))
     high = float(data.max(where=finite, initial=-np.inf))
-    if low < _HU_AIR and high > HU_WINDOW[1]:
+    air = np.count_nonzero(finite & (data < _HU_AIR)) / np.count_nonzero(finite)
+    is_ct = air > _LEAST_AIR and high > HU_WINDOW[1]
+    if is_ct:
         notes.append(f"read as CT: Hounsfield units from {HU_WINDOW[0]:g} to {HU_WINDOW[1]:g}")
         low, high = HU_WINDOW
-    background = low if notes and "CT" in notes[-1] else min(max(low, 0.0), high)
+    background = low if is_ct else min(max(low, 0.0), high)
     data = np.clip(np.where(finite, data, background), low, high, dtype=np.float32)
     head = _resampled(data, finite, affine, voxel_size)
-    head = replace(head, notes=tuple(notes))
+    head = replace(head, notes=tuple(notes), is_ct=is_ct)
     return head.crop(head_box(head.data, voxel_size)) if crop else head
 
 

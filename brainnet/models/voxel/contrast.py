@@ -5,13 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, Tensor
 
-from brainnet.models.voxel.labels import MAX_SOURCE
+from brainnet.models.voxel.labels import MAX_SOURCE, RIGHT_OF
 
 __all__ = ["CONTRASTS", "TISSUE_OF", "draw_contrast"]
 
-#: Kind of tissue of each number in the label maps (sides share the left number). FreeSurfer's
-#: names up to 499; those above 500, outside the brain, were told from where they lie.
-TISSUE_OF: Mapping[int, str] = {
+_LEFT = {
     **dict.fromkeys((2, 7), "white matter"),
     **dict.fromkeys((3, 8), "cortex"),
     **dict.fromkeys((11, 12, 17, 18, 26), "deep grey"),
@@ -29,6 +27,9 @@ TISSUE_OF: Mapping[int, str] = {
     **dict.fromkeys((502, 507), "muscle"),
     **dict.fromkeys((509, 511), "skin"),
 }
+#: Kind of tissue of each number in the label maps. FreeSurfer's names up to 499; those above 500,
+#: outside the brain, were told from where they lie.
+TISSUE_OF: Mapping[int, str] = _LEFT | {right: _LEFT[left] for left, right in RIGHT_OF.items()}
 
 _SOFT = {"eye": (0.1, 0.3), "bone": (0.02, 0.2), "skin": (0.4, 1.2), "vessel": (0.05, 1.0)}
 

@@ -18,9 +18,18 @@ from brainnet.io import DataError, load_table, load_text
 __all__ = ["LabelTable", "load_labels"]
 
 _COLUMNS = ("index", "name", "structure", "side", "tissue", "sources")
-_SIDES = ("left", "right")
+_SIDES, _TISSUES = ("left", "right"), ("GM", "WM", "CSF")
 #: Label maps hold numbers below this.
 MAX_SOURCE = 4096
+#: Label maps are written in int16.
+_MAX_INDEX = 32767
+#: A table with this structure has all that lies in the skull.
+OUTER_FLUID = "extracerebral CSF"
+#: FreeSurfer's number on the right of each that has a left.
+RIGHT_OF: Mapping[int, int] = {
+    **{left: left + 39 for left in (2, 3, 4, 5, 7, 8, 10, 11, 12, 13)},
+    **{17: 53, 18: 54, 25: 57, 26: 58, 28: 60, 30: 62, 136: 163, 137: 164},
+}
 
 
 @dataclass(frozen=True)
@@ -34,9 +43,15 @@ class LabelTable:
     Parameters
     ----------
     regions : DataFrame
-        One row a label: ``index`` (positive, unique), ``name``, ``structure``, ``side``
+        One row a label: ``index`` (1 to 32767, unique), ``name``, ``structure``, ``side``
         (``left``, ``right`` or missing), ``tissue`` (``GM``, ``WM``, ``CSF`` or missing) and
-        ``sources`` (numbers in the label maps that train it, separated by commas).
+        ``sources`` (numbers in the label maps that train it, separated by commas). A structure
+        has a row without a side, or one for each side.
+
+    Raises
+    ------
+    ValueError
+        A column missing, or a row that breaks one of these rules.
 
     Examples
     --------
@@ -56,8 +71,24 @@ class LabelTable:
             what = f"columns {', '.join(missing)} missing" if missing else "no row"
             raise ValueError(f"regions must have a row a label; got {what}. Add them.")
         index = pd.to_numeric(regions["index"], errors="coerce")
-        if not (index >= 1).all() or (index % 1).any() or index.duplicated().any():
-            raise ValueError("regions must have an index from 1 on, once each. Number them anew.")
+        if not index.between(1, _MAX_INDEX).all() or (index % 1).any() or index.duplicated().any():
+            raise ValueError(
+                f"regions must have an index from 1 to {_MAX_INDEX}, once each; got "
+                f"{', '.join(map(str, regions['index'])):.60}. Number them anew."
+            )
+        for column, known in (("side", _SIDES), ("tissue", _TISSUES)):
+            given = regions[column].dropna()
+            if not given.isin(known).all():
+                raise ValueError(
+                    f"{column} must be {', '.join(known)} or missing; got "
+                    f"{given[~given.isin(known)].iloc[0]!r}. Correct it."
+                )
+        for structure, sides in regions.groupby("structure", dropna=False)["side"]:
+            if sorted("" if pd.isna(each) else each for each in sides) not in ([""], [*_SIDES]):
+                raise ValueError(
+                    "structures must have one row without a side, or a left and a right one; got "
+                    f"{', '.join(map(str, sides))} for {structure!r}. Add or join rows."
+                )
         cells = [each.strip() for row in regions["sources"] for each in str(row).split(",")]
         sources = [int(each) if each.isdecimal() else 0 for each in cells]
         if len(set(sources)) < len(sources) or not all(0 < each < MAX_SOURCE for each in sources):
@@ -131,12 +162,24 @@ class LabelTable:
         return found
 
     @cached_property
+    def index_of(self) -> NDArray[np.int32]:
+        """``(MAX_SOURCE,)`` the label of each source number, 0 for background."""
+        found = np.zeros(MAX_SOURCE, dtype=np.int32)
+        for index, sources in zip(self.regions["index"], self._sources(), strict=True):
+            found[sources] = index
+        return found
+
+    @cached_property
     def twin_of(self) -> Tensor:
         """``(MAX_SOURCE,)`` int64: the left number of a right one, else the number itself.
 
-        Both sides of a structure have the same contrast, so they share its draw.
+        Both sides of a structure have the same contrast, so they share its draw; FreeSurfer's
+        sides too where the table does not tell them apart.
         """
         twin = torch.arange(MAX_SOURCE)
+        for left, right in RIGHT_OF.items():
+            if self.structure_of[left] == self.structure_of[right]:
+                twin[right] = left
         for structure in self.structures:
             sides = [self._sides_sources(structure, side) for side in _SIDES]
             for left, right in zip(*sides, strict=False):
@@ -194,8 +237,7 @@ def load_labels(name: str | Path) -> LabelTable:
     ValueError
         The package has no such table.
     DataError
-        No such file; a column missing; an index that is not positive or stands twice; a source
-        number in two rows, or outside 1 to 4095.
+        No such file; a column missing; a row that breaks a rule of :class:`LabelTable`.
     """
     path = Path(name)
     if path.suffix != ".tsv":

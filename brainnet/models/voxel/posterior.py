@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from brainnet.models.voxel.labels import LabelTable
+from brainnet.models.voxel.labels import OUTER_FLUID, LabelTable
 
 __all__ = ["TISSUES", "Painted", "brain_of", "brain_share", "paint", "tidy"]
 
@@ -53,7 +53,7 @@ class Painted:
 def tidy(probabilities: Tensor, table: LabelTable) -> Tensor:
     """Take from each structure what lies away from it, and from the brain what lies outside.
 
-    The brain keeps its largest piece; a structure its largest one and those at least a fifth as
+    A whole brain keeps its largest piece; a structure its largest one and those at least a fifth as
     large; cortex, outer fluid and the inferior ventricles may be in pieces. What is taken goes to
     the other labels in proportion.
 
@@ -68,10 +68,10 @@ def tidy(probabilities: Tensor, table: LabelTable) -> Tensor:
     (n_labels + 1, nx, ny, nz) float32 tensor
         ``probabilities``, summing to 1.
     """
-    brain = _near(_largest((probabilities[0] < 0.5).numpy()))
-    hard = probabilities.argmax(dim=0).numpy()
+    brain = _near(_whole((probabilities[0] < 0.5).numpy(), table))
     probabilities[1:, ~torch.from_numpy(brain)] = 0
     probabilities[0, ~torch.from_numpy(brain)] = 1
+    hard = probabilities.argmax(dim=0).numpy()
     boxes = ndimage.find_objects(hard, max_label=len(probabilities) - 1)
     for number, structure in enumerate(table.regions["structure"], 1):
         box = boxes[number - 1]
@@ -144,7 +144,7 @@ def brain_of(labels: ArrayLike, table: LabelTable) -> NDArray[np.bool_]:
     seen = np.flatnonzero(np.isin(labels, lowest).any(axis=(0, 1)))
     if seen.size:
         brain[:, :, : seen[0]] = False
-    return _filled(_largest(brain))
+    return _filled(_whole(brain, table))
 
 
 def paint(
@@ -184,7 +184,7 @@ def paint(
         mask.reshape(-1)[where] = (found[-1] > 0.5).numpy()
         for name, share in zip(TISSUES, members @ found[:-1], strict=True):
             tissues[name].reshape(-1)[where] = share.clamp(0, 1).numpy()
-    whole = _in_box(mask, lambda part: _filled(_largest(part)))
+    whole = _in_box(mask, lambda part: _filled(_whole(part, table)))
     return Painted(labels, whole.astype(np.uint8), tissues)
 
 
@@ -249,6 +249,11 @@ def _members(table: LabelTable) -> Tensor:
 
 def _near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_dilation(mask, iterations=_REACH))
+
+
+def _whole(mask: NDArray[np.bool_], table: LabelTable) -> NDArray[np.bool_]:
+    """Return what is believed of a mask: one piece of a brain, large pieces of parts of it."""
+    return _largest(mask) if OUTER_FLUID in table.structures else _large_pieces(mask)
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from brainnet.io import load_table
+from brainnet.models.voxel.labels import OUTER_FLUID
 
 __all__ = [
     "LEAST_SCORE",
@@ -18,6 +19,7 @@ __all__ = [
     "judge",
     "predicted_dice",
     "reasons_of_brightness",
+    "reasons_of_contrast",
     "reasons_of_field",
     "reasons_of_volumes",
     "tissue_contrast",
@@ -132,14 +134,16 @@ def judge(
 def reasons_of_volumes(volumes: pd.DataFrame, icv_mm3: float) -> list[str]:
     """Return what is wrong with volumes: too small, too large, missing, or far from symmetric.
 
-    Compared with 20 adults (table ``brain_volumes.tsv``, from the maps that train the network),
-    with room for children, age and disease.
+    Compared by index and name with 20 adults (table ``brain_volumes.tsv``: the 16 whose maps
+    train the package's network and the 4 held out), with room for children, age and disease. What
+    lies inside the skull is judged where the labels hold all of it, the outer fluid too.
     """
     if not icv_mm3 > 0:
         return ["no brain was found"]
     reasons = []
     low, high = _ICV_ML
-    if not low <= icv_mm3 / 1000 <= high:
+    is_whole = bool((volumes["structure"] == OUTER_FLUID).any())
+    if is_whole and not low <= icv_mm3 / 1000 <= high:
         found = f"{icv_mm3 / 1000:.0f} ml inside the skull"
         reasons.append(f"{found}: a child or an adult has {low:.0f} to {high:.0f} ml")
     strange = _strange(volumes)
@@ -258,6 +262,7 @@ def _strange(volumes: pd.DataFrame) -> list[str]:
     low, high = known["low_mm3"].to_numpy() / beyond, known["high_mm3"].to_numpy() * beyond
     with np.errstate(invalid="ignore"):
         wrong = (found < low) | (found > high)  # a label without a reference is never strange
+    wrong &= known["name"].to_numpy() == volumes["name"].to_numpy()  # nor another table's
     return [str(name) for name in volumes["name"][wrong]]
 
 

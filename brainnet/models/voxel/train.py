@@ -116,7 +116,6 @@ def train_segmentation(
     if start is not None:
         start_from(model, start)
     _check_views(model, synthesis)
-    model = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     history = fit(
         model,
         lambda epoch: Epoch(

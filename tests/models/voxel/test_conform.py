@@ -134,6 +134,15 @@ def test_ct_is_windowed() -> None:
     assert not conform(Nifti1Image(np.clip(data, 0, None), np.eye(4)), crop=False).is_ct
 
 
+def test_a_bad_voxel_does_not_make_an_image_a_ct() -> None:
+    data = np.random.default_rng(0).integers(0, 900, (40, 40, 40)).astype(np.int16)
+    data[20, 20, 20] = -32768
+    head = conform(Nifti1Image(data, np.diag([2.0, 2, 2, 1])), crop=False)
+    assert not head.is_ct
+    assert head.notes == ()
+    assert head.data.max() > 800
+
+
 def test_voxels_that_are_not_finite_were_not_measured() -> None:
     data = np.random.default_rng(0).random((20, 20, 20), np.float32)
     data[:5] = np.nan

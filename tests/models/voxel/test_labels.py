@@ -25,7 +25,18 @@ def test_brain_table_has_what_it_says():
 def test_every_source_has_a_tissue_so_that_known_contrasts_know_it():
     table = load_labels("brain")
     sources = torch.nonzero(table.structure_of)[:, 0]
-    assert {int(table.twin_of[each]) for each in sources} <= set(TISSUE_OF)
+    assert set(sources.tolist()) <= set(TISSUE_OF)
+
+
+def test_sides_that_a_table_does_not_tell_apart_are_twins_too():
+    def row(index, sources, side=None):
+        return {"index": index, "name": str(index), "structure": sources if side is None else "h",
+                "side": side, "tissue": None, "sources": sources}  # fmt: skip
+
+    hippocampus = LabelTable.from_rows([row(1, "17", "left"), row(2, "53", "right")])
+    assert (hippocampus.twin_of[53], hippocampus.twin_of[41]) == (17, 2)
+    assert LabelTable.from_rows([row(1, "2,41")]).twin_of[41] == 2
+    assert LabelTable.from_rows([row(1, "2"), row(2, "41")]).twin_of[41] == 41  # told apart
 
 
 def test_sources_find_their_structure_side_and_twin():
@@ -34,7 +45,8 @@ def test_sources_find_their_structure_side_and_twin():
     assert table.structure_of[17] == table.structure_of[53] == hippocampus
     assert (table.side_of[17], table.side_of[53], table.side_of[16]) == (1, 2, 0)
     assert (table.twin_of[53], table.twin_of[17], table.twin_of[62]) == (17, 17, 30)
-    assert table.structure_of[509] == table.side_of[509] == 0  # skin
+    assert (table.index_of[53], table.index_of[57], table.index_of[85]) == (53, 41, 24)
+    assert table.structure_of[509] == table.side_of[509] == table.index_of[509] == 0  # skin
     assert table.twin_of[509] == 509
 
 
@@ -76,13 +88,24 @@ def test_rows_go_through_json_and_back():
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ("1\ta\ta\tleft\tGM\t3\n1\tb\tb\tn/a\tGM\t4\n", "once each"),
-        ("0\ta\ta\tleft\tGM\t3\n", "from 1 on"),
-        ("1.5\ta\ta\tleft\tGM\t3\n", "from 1 on"),
-        ("1\ta\ta\tleft\tGM\t3\n2\tb\tb\tn/a\tGM\t3,4\n", "each in one row"),
-        (f"1\ta\ta\tleft\tGM\t{MAX_SOURCE}\n", "from 1 to 4095"),
-        ("1\ta\ta\tleft\tGM\t3;4\n", "3;4"),
-        ("1\ta\ta\tleft\tGM\tn/a\n", "each in one row"),
+        ("1\ta\ta\tn/a\tGM\t3\n1\tb\tb\tn/a\tGM\t4\n", "once each"),
+        ("0\ta\ta\tn/a\tGM\t3\n", "from 1 to 32767, once each; got 0"),
+        ("1.5\ta\ta\tn/a\tGM\t3\n", "from 1 to 32767"),
+        ("32768\ta\ta\tn/a\tGM\t3\n", "from 1 to 32767"),
+        ("x\ta\ta\tn/a\tGM\t3\n", "from 1 to 32767"),
+        ("1\ta\ta\tLeft\tGM\t3\n", "side must be left, right or missing; got 'Left'"),
+        ("1\ta\ta\tn/a\tGrey\t3\n", "tissue must be GM, WM, CSF or missing; got 'Grey'"),
+        ("1\ta\ta\tn/a\tGM\t3\n2\tb\ta\tn/a\tGM\t4\n", "nan, nan for 'a'"),
+        ("1\ta\ta\tleft\tGM\t3\n2\tb\ta\tleft\tGM\t4\n", "left, left for 'a'"),
+        ("1\ta\ta\tleft\tGM\t3\n", "a left and a right one; got left for 'a'"),
+        (
+            "1\ta\ta\tleft\tGM\t3\n2\tb\ta\tright\tGM\t4\n3\tc\ta\tn/a\tGM\t5\n",
+            "right, nan for 'a'",
+        ),
+        ("1\ta\ta\tn/a\tGM\t3\n2\tb\tb\tn/a\tGM\t3,4\n", "each in one row"),
+        (f"1\ta\ta\tn/a\tGM\t{MAX_SOURCE}\n", "from 1 to 4095"),
+        ("1\ta\ta\tn/a\tGM\t3;4\n", "3;4"),
+        ("1\ta\ta\tn/a\tGM\tn/a\n", "each in one row"),
     ],
 )
 def test_refuses_a_broken_table(tmp_path, rows, problem):

@@ -34,8 +34,8 @@ class ByBrightness(nn.Module):
         super().__init__()
         levels = torch.full((2, 1 + table.n_structures), 100.0)  # left and right
         levels[:, 0] = torch.tensor([0.0, 1.0])  # air and bone
-        for name, level in LEVELS.items():
-            levels[:, 1 + table.structures.index(name)] = torch.tensor(level)
+        for name in set(LEVELS) & set(table.structures):
+            levels[:, 1 + table.structures.index(name)] = torch.tensor(LEVELS[name])
         self.register_buffer("levels", levels[:, None, :, None, None, None])
         self.unused = nn.Conv3d(1, 1, 1)  # a device and a type to be found by
 
@@ -182,6 +182,46 @@ def test_what_was_cut_or_clipped_is_not_trusted(
     found = segment(_scan(data=data.astype(np.float32)), segmenter)
     assert not found.quality.trusted
     assert any(words in reason for reason in found.quality.reasons), found.quality.reasons
+
+
+def test_infinite_voxels_do_not_hide_that_an_image_is_saturated(segmenter: Segmenter) -> None:
+    data = np.minimum(IMAGE, 0.66)
+    data[0, 0, 0] = np.inf
+    reasons = segment(_scan(data=data), segmenter).quality.reasons
+    assert any("saturated" in reason for reason in reasons), reasons
+
+
+def _noisy(data: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (data + rng.uniform(-0.005, 0.005, data.shape)).astype(np.float32)
+
+
+def test_the_labels_of_another_table_can_be_trusted() -> None:
+    whole = load_labels("brain")
+    kept = whole.regions["structure"].isin(["cerebral white matter", "cerebral cortex"])
+    regions = whole.regions[kept].assign(index=[14, 15, 16, 17])  # the brain's are far smaller
+    regions["name"] = "my " + regions["name"]
+    table = LabelTable(regions)
+    sides = np.where(np.arange(66)[:, None, None] < 33, 0.6, 0.66)
+    data = _noisy(np.where(np.isin(LABELS, (16, 24)), sides, IMAGE))
+    found = segment(_scan(data=data), Segmenter(ByBrightness(table), table, {"voxel_size": 3.0}))
+    assert found.quality.trusted, found.quality
+
+
+def test_a_single_small_structure_is_looked_for_where_it_is() -> None:
+    regions = load_labels("brain").regions.iloc[[12]].assign(index=1)  # the brain-stem
+    table = LabelTable(regions)
+    truth = LABELS == 16
+    assert 27 * truth.sum() < 50_000
+    data = _noisy(np.where(truth | (IMAGE == 1), IMAGE, 0))
+    found = segment(_scan(data=data), Segmenter(ByBrightness(table), table, {"voxel_size": 3.0}))
+    assert _dice(_back(found.labels_img) == 1, truth) > 0.9
+    assert found.quality.trusted, found.quality
+
+
+def test_too_little_memory_is_told(segmenter: Segmenter) -> None:
+    with pytest.raises(ValueError, match=r"max_memory must be [0-9.]+ GB or more for windows of"):
+        segment(_scan(), segmenter, max_memory=0.001)
 
 
 def test_noise_is_not_trusted(segmenter: Segmenter) -> None:

@@ -13,6 +13,7 @@ from brainnet.models.voxel.labels import MAX_SOURCE, load_labels
 from brainnet.models.voxel.synthesis import HeadSynthesis, Scanner
 
 SHAPE = (24, 24, 24)
+WHITE, CORTEX = 2, 3
 
 
 @pytest.fixture
@@ -92,12 +93,22 @@ def test_planted_brightness_comes_out(toy_table, still, unscanned, planted):
         assert error < 1e-6
 
 
-def test_texture_shrinks_in_mixed_voxels_with_its_share(toy_table, still, unscanned):
-    labels = np.full((60, 60, 60), 2, dtype=np.int16)
-    synthesis = HeadSynthesis([labels], toy_table, shapes=[SHAPE], scanner=still, contrasts=["CT"])
-    _, spread = draw_contrast(toy_table.twin_of, torch.Generator(), contrast="CT")
-    assert float(spread.max()) <= 0.08
-    assert all(float(synthesis[each]["image"].std()) < 0.085 for each in range(4))
+def test_texture_shrinks_in_mixed_voxels_with_its_share(toy_table, still, unscanned, monkeypatch):
+    def draw(twin_of, generator, *, contrast=None):
+        spread = torch.zeros(MAX_SOURCE)
+        spread[WHITE] = 0.08
+        return torch.full((MAX_SOURCE,), 0.5), spread
+
+    monkeypatch.setattr(module, "draw_contrast", draw)
+    labels = np.full((60, 60, 60), WHITE, dtype=np.int16)  # an even size: the middle is x.5
+    labels[::3], labels[:, :, ::5] = CORTEX, CORTEX  # planes of 1 mm, in voxels of 2 mm
+    sample = HeadSynthesis([labels], toy_table, shapes=[SHAPE], scanner=still)[0]
+    share = sample["structure"][1]
+    for each in (0.25, 0.5, 1.0):
+        texture = sample["image"][0][share == each]
+        assert texture.numel() > 500
+        assert float(texture.mean()) == pytest.approx(0.5, abs=0.01)
+        assert float(texture.std()) == pytest.approx(0.08 * each, rel=0.1)
 
 
 @pytest.mark.parametrize("number", range(4))
