@@ -2,17 +2,16 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources, util
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainnet import __version__, io
 from brainnet.io import DataError
-from brainnet.workflows.train_config import Training, load_label_maps, load_training
+from brainnet.workflows.engine.step import version_of
+from brainnet.workflows.train_config import load_label_maps, load_training
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "brain_card", "command", "recipe_text", "train_brain"]
 
 TASK = "brain"
+_PACKAGES = ("torch", "monai", "lightning-fabric")
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 _RECORD, _TABLE, _MODEL, _BOARD = "training.json", "training.tsv", "model", "tensorboard"
 
@@ -92,10 +92,15 @@ def train_brain(
     ------
     brainnet.io.DataError
         As :func:`~brainnet.workflows.train_config.load_training` and ``load_label_maps``; the
-        model to start from is damaged; ``out_dir`` holds another training.
+        model to start from is damaged, or a held-out label map trained it; ``out_dir`` holds
+        another training, or a state that is damaged.
     ValueError
-        A device or a precision that there is not.
+        A device, a precision, a network, an option of it or a contrast that there is not; a field
+        of view that the network cannot halve; a model to start from that does not fit it.
+    FloatingPointError
+        The loss did not stay finite.
     """
+    from brainnet.models.core import fit
     from brainnet.models.core.checkpoint import load_checkpoint, save_checkpoint
     from brainnet.models.core.log import TableLogger
     from brainnet.models.voxel.labels import load_labels
@@ -110,7 +115,8 @@ def train_brain(
     start = None if training.start is None else load_checkpoint(training.start)[0].state_dict()
     log = TableLogger(out_dir / _TABLE)
     fabric = _fabric(training.recipe, accelerator, devices, [log, *_boards(out_dir)])
-    _claim(out_dir, training.record() | {"labels": table.rows(), "n_devices": fabric.world_size})
+    record = training.record() | {"labels": table.rows(), "n_devices": fabric.world_size}
+    _claim(out_dir, record)
     fabric.launch()
     settings = training.synthesis
     synthesis = HeadSynthesis(
@@ -123,7 +129,7 @@ def train_brain(
         seed=training.recipe.seed,
         device=fabric.device,
     )
-    with _threads(threads) as n_threads:
+    with fit.threads(threads) as n_threads:
         model, history = train_segmentation(
             training.network,
             synthesis,
@@ -141,27 +147,33 @@ def train_brain(
 
         device = _device_name(fabric)
         run = Run(history, log.seconds, device, fabric.world_size, n_threads)
-        save_checkpoint(folder, model, brain_card(training, table, run), dtype=torch.bfloat16)
+        card = brain_card(record, table, run, texts=training.texts)
+        save_checkpoint(folder, model, card, dtype=torch.bfloat16)
     return folder
 
 
 def brain_card(
-    training: Training,
+    record: Mapping[str, Any],
     table: "LabelTable",
     run: Run,
     *,
+    texts: Mapping[str, str],
     scores: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the model card of a brain segmentation network, as JSON holds it.
 
     Parameters
     ----------
-    training : Training
-        What it was told.
+    record : mapping
+        What it was told: :meth:`~brainnet.workflows.train_config.Training.record`, taken before
+        the training.
     table : LabelTable
         Labels that it tells apart; the card holds the whole table.
     run : Run
         What it ran on and what came of it.
+    texts : mapping
+        What the card says in words, as a
+        :class:`~brainnet.workflows.train_config.Training` holds it.
     scores : mapping, optional
         How well it does, and on what.
 
@@ -170,10 +182,9 @@ def brain_card(
     dict
         As :func:`brainnet.models.core.checkpoint.save_checkpoint` takes it.
     """
-    record, texts = training.record(), training.texts
-    network = record["network"]
+    network, synthesis = record["network"], record["synthesis"]
     options = network["options"] | {"out_channels": table.n_channels}
-    n_an_epoch = training.synthesis.n_an_epoch // run.n_devices * run.n_devices
+    n_an_epoch = synthesis["n_an_epoch"] // run.n_devices * run.n_devices
     return {
         "task": TASK,
         "intended_use": texts.get("intended_use", ""),
@@ -181,7 +192,7 @@ def brain_card(
         "licence": texts.get("licence", ""),
         "network": {"name": network["name"], "options": options},
         "labels": table.rows(),
-        "voxel_size": training.synthesis.voxel_size,
+        "voxel_size": synthesis["voxel_size"],
         "input": {"orientation": "RAS", "unit": "mm", "range": [0, 1], "n_channels": 1},
         "data": {
             "source": texts.get("source", ""),
@@ -192,7 +203,7 @@ def brain_card(
         "training": {
             "images": "synthesised from the label maps; no scan was seen",
             "n_images": len(run.history.train_loss) * n_an_epoch,
-            "synthesis": record["synthesis"],
+            "synthesis": synthesis,
             "scanner": record["scanner"],
             "recipe": record["recipe"],
             "start": record["start"],
@@ -203,7 +214,7 @@ def brain_card(
             "n_threads": run.n_threads,
         },
         "scores": dict(scores or {}),
-        "versions": {"brainnet": __version__} | _versions("torch", "monai", "lightning-fabric"),
+        "versions": {"brainnet": __version__} | {each: version_of(each) for each in _PACKAGES},
     }
 
 
@@ -212,8 +223,8 @@ def recipe_text(task: str = TASK) -> str:
 
     Examples
     --------
-    >>> recipe_text().splitlines()[0]
-    '# Brain segmentation at 2 mm: what made the network in this package.'
+    >>> recipe_text().splitlines()[0].split(";")[0]
+    '# Brain segmentation at 2 mm: the settings of the network in this package'
     """
     return (resources.files("brainnet.workflows") / "recipes" / f"{task}.toml").read_text("utf-8")
 
@@ -226,14 +237,17 @@ def command(argv: Sequence[str]) -> int:
         return 0
     if options.config is None or options.out_dir is None:
         _parser().error("CONFIG and OUT are needed; --print-recipe prints a CONFIG to edit")
-    model = train_brain(
-        options.config,
-        options.out_dir,
-        accelerator=options.accelerator,
-        devices=options.devices,
-        precision=options.precision,
-        threads=options.threads,
-    )
+    try:
+        model = train_brain(
+            options.config,
+            options.out_dir,
+            accelerator=options.accelerator,
+            devices=options.devices,
+            precision=options.precision,
+            threads=options.threads,
+        )
+    except FloatingPointError as error:  # the loss; the command line shows ValueErrors
+        raise ValueError(str(error)) from error
     print(f"model: {model}")
     return 0
 
@@ -294,14 +308,14 @@ def _boards(out_dir: Path) -> list[Any]:
 
 
 def _claim(out_dir: Path, record: dict[str, Any]) -> None:
-    """Write down what is trained in a folder; raise where it is something else."""
+    """Write down what is trained in a folder; raise where there is a state of something else."""
     path = out_dir / _RECORD
-    if not path.exists():
-        if (out_dir / "training.safetensors").exists():
-            what, remedy = "a training state without its record", "Train into another folder"
-            raise DataError(out_dir, what, remedy)
+    if not (out_dir / "training.safetensors").exists():
         io.save_json(record, path)
         return
+    if not path.exists():
+        what, remedy = "a training state without its record", "Train into another folder"
+        raise DataError(out_dir, what, remedy)
     changed = _changed(io.load_json(path), record)
     if changed:
         what = f"holds a training of another recipe ({', '.join(changed[:5])} changed)"
@@ -320,26 +334,9 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
     return found
 
 
-@contextmanager
-def _threads(n_threads: int | None) -> Iterator[int]:
-    """Let torch use so many threads, and afterwards as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads or before)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
-
-
 def _device_name(fabric: "Fabric") -> str:
     import torch
 
     if fabric.device.type == "cuda":
         return torch.cuda.get_device_name(fabric.device)
     return f"{fabric.device.type}, {os.cpu_count()} processors"
-
-
-def _versions(*names: str) -> dict[str, str]:
-    return {name: version(name) for name in names}

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from brainnet.models.voxel.labels import LabelTable
     from brainnet.models.voxel.synthesis import Scanner
 
-__all__ = ["Synthesis", "Training", "load_label_map", "load_label_maps", "load_training"]
+__all__ = [
+    "Synthesis",
+    "Training",
+    "find_label_maps",
+    "load_label_map",
+    "load_label_maps",
+    "load_training",
+]
 
 _SECTIONS = ("data", "card", "network", "synthesis", "scanner", "recipe", "start")
 _DATA = {"label_maps": "", "held_out": [""], "labels": "", "source": "", "licence": ""}
@@ -100,16 +107,25 @@ class Training:
     texts: dict[str, str]
 
     def record(self) -> dict[str, Any]:
-        """Return all that decides the result, as JSON holds it: files by name and hash."""
-        start = None if self.start is None else io.sha256(self.start / "weights.safetensors")
+        """Return all that decides the result, as JSON holds it: files by name and hash.
+
+        Of the model to start from, the hash of its weights and what its card says of its label
+        maps and of its own training.
+
+        Raises
+        ------
+        brainnet.io.DataError
+            A file cannot be read; a held-out label map trained the model to start from.
+        """
+        held_out = {path.name: io.sha256(path) for path in self.held_out}
         return {
             "network": self.network,
             "synthesis": asdict(self.synthesis),
             "scanner": asdict(self.scanner),
             "recipe": self.recipe.record(),
             "label_maps": {path.name: io.sha256(path) for path in self.label_maps},
-            "held_out": {path.name: io.sha256(path) for path in self.held_out},
-            "start": start,
+            "held_out": held_out,
+            "start": None if self.start is None else _lineage(self.start, held_out),
         }
 
 
@@ -153,6 +169,14 @@ def load_training(path: Path | str) -> Training:
         start=path.parent / start["model"] if start else None,
         texts={"source": data.get("source", ""), "data_licence": data.get("licence", ""), **card},
     )
+
+
+def find_label_maps(folder: Path, remedy: str = "Give a folder of label maps") -> list[Path]:
+    """Return the label maps of a folder, ``*_dseg.nii.gz``; raise a DataError if there is none."""
+    maps = sorted([*folder.glob("*_dseg.nii.gz"), *folder.glob("*_dseg.nii")])
+    if not maps:
+        raise DataError(folder, "no *_dseg.nii.gz in it", remedy)
+    return maps
 
 
 def load_label_maps(training: Training, table: "LabelTable") -> list[NDArray[np.int16]]:
@@ -229,14 +253,37 @@ def _structures(labels: NDArray[np.int16], table: "LabelTable") -> set[str]:
     return {table.structures[each - 1] for each in set(found[found > 0].tolist())}
 
 
+def _lineage(folder: Path, held_out: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a model is and what trained it; raise where a held-out label map did."""
+    card = io.load_json(folder / "card.json")
+    found = {
+        "weights_sha256": io.sha256(folder / "weights.safetensors"),
+        "data": card.get("data"),
+        "training": card.get("training", card.get("compressed")),
+    }
+    model = found
+    while model:  # it, the one that it started from, and so on
+        trained = _inside(model, "data", "label_maps").values()
+        both = [name for name, sha256 in held_out.items() if sha256 in trained]
+        if both:
+            what = f"[data] held_out map {both[0]} trained it, or the model that it started from"
+            raise DataError(folder, what, "Hold out others, or start from another model")
+        model = _inside(model, "training", "start") or _inside(model, "training", "from")
+    return found
+
+
+def _inside(card: Any, *names: str) -> dict[str, Any]:
+    """Return a table inside a card, empty where there is none."""
+    for name in names:
+        card = card.get(name) if isinstance(card, dict) else None
+    return card if isinstance(card, dict) else {}
+
+
 def _find_maps(
     path: Path, folder: str, held_out: Collection[str]
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return the label maps of a folder that train, and those that never do."""
-    there = path.parent / folder
-    maps = sorted([*there.glob("*_dseg.nii.gz"), *there.glob("*_dseg.nii")])
-    if not maps:
-        raise DataError(there, "no *_dseg.nii.gz in it", f"Set [data] label_maps in {path.name}")
+    maps = find_label_maps(path.parent / folder, f"Set [data] label_maps in {path.name}")
     stems = {each: each.name.split("_dseg.nii")[0] for each in maps}
     unknown = sorted(set(held_out) - set(stems.values()))
     if unknown:

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from brainnet import io
+from brainnet.cli import main
 from brainnet.io import DataError, DataWarning
-from brainnet.models.core.checkpoint import load_checkpoint
+from brainnet.models.core.checkpoint import load_checkpoint, save_checkpoint
 from brainnet.models.voxel.labels import LabelTable
 from brainnet.workflows import train
 from brainnet.workflows.train_config import load_label_map, load_training
@@ -160,10 +161,55 @@ def test_starts_from_another_model(config, tmp_path):
     ours, theirs = (load_checkpoint(each)[0].state_dict() for each in (first, second))
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in ours)
     card = load_checkpoint(second)[1]
-    assert card["training"]["start"] == io.sha256(first / "weights.safetensors")
+    start = card["training"]["start"]
+    assert start["weights_sha256"] == io.sha256(first / "weights.safetensors")
+    before = io.load_json(first / "card.json")
+    assert (start["data"], start["training"]) == (before["data"], before["training"])
     (first / "card.json").write_text((first / "card.json").read_text().replace("made", "male"))
     with pytest.raises(DataError, match="card was changed"):
         _train(config, tmp_path / "third")
+
+
+@pytest.mark.parametrize("kept", [[], ["data"], ["training"]])
+def test_starts_from_a_model_whose_card_says_little(config, tmp_path, kept):
+    model, card = load_checkpoint(_train(config, tmp_path / "first"))
+    little = {name: card[name] for name in ("task", "network", *kept)}
+    folder = save_checkpoint(tmp_path / "bare", model, little)
+    config.write_text(CONFIG + '[start]\nmodel = "bare"\n')
+    start = load_checkpoint(_train(config, tmp_path / "second"))[1]["training"]["start"]
+    assert start == {
+        "weights_sha256": io.sha256(folder / "weights.safetensors"),
+        **{name: little.get(name) for name in ("data", "training")},
+    }
+
+
+def test_a_held_out_map_that_trained_the_start_is_refused(config, tmp_path):
+    _train(config, tmp_path / "first")
+    config.write_text(CONFIG + '[start]\nmodel = "first/model"\n')
+    _train(config, tmp_path / "second")
+    maps = tmp_path / "maps"  # under another name it is the same map
+    (maps / "head-1_dseg.nii.gz").rename(maps / "head-9_dseg.nii.gz")
+    _edit(config, '"head-3"', '"head-9"')
+    for start in ("first", "second"):
+        config.write_text(config.read_text().replace("first/model", f"{start}/model"))
+        with pytest.raises(DataError, match="held_out map head-9") as caught:
+            _train(config, tmp_path / "third")
+        assert caught.value.path == tmp_path / start / "model"
+
+
+def test_the_card_tells_the_maps_as_they_were_before_training(config, tmp_path, monkeypatch):
+    from brainnet.models.voxel import train as room
+
+    there = tmp_path / "maps" / "head-1_dseg.nii.gz"
+    sha256, whole = io.sha256(there), room.train_segmentation
+
+    def move(*given, **options):
+        there.unlink()
+        return whole(*given, **options)
+
+    monkeypatch.setattr(room, "train_segmentation", move)
+    card = load_checkpoint(_train(config, tmp_path / "out"))[1]
+    assert card["data"]["label_maps"][there.name] == sha256
 
 
 @pytest.mark.parametrize(
@@ -240,6 +286,8 @@ def test_a_value_that_only_torch_can_judge_is_named(config, tmp_path, old, new, 
     _edit(config, old, new)
     with pytest.raises(ValueError, match=problem):
         _train(config, tmp_path / "out")
+    config.write_text(CONFIG)  # corrected, it trains in the same folder
+    assert _train(config, tmp_path / "out").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -309,7 +357,7 @@ def test_says_which_device_there_is_not(config, tmp_path):
         train.train_brain(config, tmp_path / "out", accelerator="tpu")
 
 
-def test_the_packages_recipe_is_the_one_that_made_its_network(config, tmp_path):
+def test_the_packages_recipe_has_the_settings_of_its_network(config, tmp_path):
     text = train.recipe_text()
     path = tmp_path / "brain.toml"
     path.write_text(text)
@@ -334,8 +382,8 @@ def test_a_card_can_be_written_for_a_network_trained_elsewhere(config):
 
     training = load_training(config)
     run = train.Run(History([0.9, 0.4]), seconds=12.0, n_threads=2)
-    scores = {"dice": {"T1w": 0.9}}
-    card = train.brain_card(training, load_labels(training.labels), run, scores=scores)
+    scores, table = {"dice": {"T1w": 0.9}}, load_labels(training.labels)
+    card = train.brain_card(training.record(), table, run, texts=training.texts, scores=scores)
     assert json.loads(json.dumps(card, allow_nan=False)) == card
     assert (card["scores"], card["training"]["final_loss"]) == (scores, 0.4)
     assert card["training"]["n_images"] == 6
@@ -349,6 +397,13 @@ def test_command_line(config, tmp_path, capsys):
     printed = capsys.readouterr()
     assert f"model: {tmp_path / 'out' / 'model'}" in printed.out
     assert "2/2" in printed.err  # the bar
+
+
+def test_a_loss_that_is_not_finite_is_told_as_a_mistake(config, tmp_path, capsys):
+    _edit(config, "learning_rate = 1e-2", "learning_rate = 1e30")
+    arguments = ["train", "brain", str(config), str(tmp_path / "out"), "--accelerator=cpu"]
+    assert main(arguments) == 2
+    assert "brainnet: error: the training loss must stay finite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
