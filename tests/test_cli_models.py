@@ -53,7 +53,7 @@ def test_one_head(places: tuple, calls: toy.Calls, capsys: pytest.CaptureFixture
     assert "head.nii.gz: " in said
     assert "1 of 1 images segmented" in said
     assert calls.flips == [((), (0,))]
-    assert (Path(out) / "head_seg-brainnet_res-2_probseg.nii.gz").exists()
+    assert (Path(out) / "head_seg-brainnet_res-network_probseg.nii.gz").exists()
 
 
 def test_verbose_tells_each_step(

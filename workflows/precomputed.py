@@ -95,7 +95,7 @@ def find(scan: Scan, datasets: Sequence[Path], steps: Steps) -> Given:
         mine = [each for each in found if each.datatype == "anat" and _is_of(each, scan)]
         mask = _one(mine, "mask", desc="brain")
         tissue = {label: _one(mine, "probseg", label=label) for label in TISSUES}
-        maps = {label: path for label, path in tissue.items() if path is not None}
+        maps = {label: each for label, each in tissue.items() if each is not None}
         if mask is None and not maps:
             continue
         if maps and len(maps) < len(TISSUES):
@@ -105,7 +105,11 @@ def find(scan: Scan, datasets: Sequence[Path], steps: Steps) -> Given:
             )
         if mask is None:
             steps.warn(f"{_maker(folder)} has no brain mask of {scan.path.name}: it was made here.")
-        return Given(mask, maps if len(maps) == len(TISSUES) else None)
+        used = maps if len(maps) == len(TISSUES) else {}
+        for each in filter(None, [mask, *used.values()]):
+            _doubt(each, scan, steps)
+        paths = {label: each.path for label, each in used.items()}
+        return Given(None if mask is None else mask.path, paths or None)
     if datasets:
         steps.warn(
             f"The derivatives given have neither brain mask nor tissue of {scan.path.name} in its "
@@ -130,13 +134,27 @@ def _plain(entities: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _one(found: Sequence[Scan], suffix: str, **entities: str) -> Path | None:
+def _doubt(found: Scan, scan: Scan, steps: Steps) -> None:
+    """Pass on, once for all maps, that brainnet's segmentation is not to be trusted."""
+    quality = found.metadata.get("Quality")
+    if not isinstance(quality, Mapping) or quality.get("Trusted") is not False:
+        return
+    reasons = quality.get("Reasons")
+    why = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
+    steps.warn(
+        f"The segmentation given of {scan.path.name} is not to be trusted by its own record: "
+        f"{shown(why) or 'its quality score is too low'}. Look at mask and tissue, or leave it out "
+        "of --derivatives."
+    )
+
+
+def _one(found: Sequence[Scan], suffix: str, **entities: str) -> Scan | None:
     """Return the image with those entities and no other, None where there is none."""
     for each in found:
         own = {key: each.entities[key] for key in ("desc", "label") if key in each.entities}
         if each.suffix == suffix and own == entities:
             each.check()
-            return each.path
+            return each
     return None
 
 

@@ -18,7 +18,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from brainnet import bids, io
 from brainnet.io import DataError
-from brainnet.workflows.engine.step import sidecar_path
+from brainnet.workflows.engine.step import sidecar_path, version_of
 from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.segment_images import Image, find_images
 from brainnet.workflows.segment_tables import save_labels, save_summary
@@ -26,7 +26,7 @@ from brainnet.workflows.segment_tables import save_labels, save_summary
 if TYPE_CHECKING:
     from brainnet.models.voxel.segment import Segmentation, Segmenter
 
-__all__ = ["Options", "Result", "model_files", "segment_brain", "write_brain"]
+__all__ = ["Options", "Result", "model_files", "runner_of", "segment_brain", "write_brain"]
 
 Paths = Mapping[str, Path]
 TASK = "brain"
@@ -53,8 +53,7 @@ class Options:
         Axes along which the image is turned over; probabilities are averaged over all of them.
         `MIRRORED` takes twice as long and is a little better.
     max_memory : float
-        GB that the network may take; below what the whole image needs, it is gone through in
-        overlapping parts.
+        GB that the network may take; where that is too little, the error says how much is needed.
     soft : bool
         Write the probability of every label too, on the network's grid.
     suffixes : sequence of str, optional
@@ -140,16 +139,17 @@ def segment_brain(
     Raises
     ------
     brainnet.io.DataError
-        An image or the model is missing or the model damaged, nothing to segment, two images
-        whose results would have one name, an ``out_dir`` that cannot be one. Nothing has run then.
+        An image or the model is missing or the model damaged, nothing to segment, two images not
+        of a dataset whose results would have one name, an ``out_dir`` that cannot be one. Nothing
+        has run then.
 
     Notes
     -----
     Written are, named after the image: ``desc-brain_mask``, ``seg-brainnet_dseg`` (with
     ``seg-brainnet_dseg.tsv`` for all images), ``label-{GM,WM,CSF}_probseg``,
     ``seg-brainnet_morph.tsv`` (volumes and expected Dice), with ``soft`` ``seg-brainnet_probseg``
-    and a page; and ``group_segmentation.tsv``, a row for every image in ``out_dir``. Quality and
-    intracranial volume stand in the sidecar of the label map.
+    and a page; and ``group_segmentation.tsv``, a row for every image in ``out_dir``. Quality
+    stands in the sidecar of every map, intracranial volume in that of the label map.
     """
     options, out_dir = options or Options(), Path(out_dir)
     found = find_images(images, out_dir, suffixes=options.suffixes, labels=options.labels)
@@ -158,9 +158,7 @@ def segment_brain(
     if found.dataset is not None:
         bids.write_dataset_description(out_dir, found.dataset)
     save_labels(segmenter.table.regions, out_dir / f"seg-{SEG}_dseg.tsv")
-    results = [
-        _one(image, model, options, found.simulated) for image in _shown(found.images, progress)
-    ]
+    results = [_one(image, model, options) for image in _shown(found.images, progress)]
     save_summary(out_dir, f"_seg-{SEG}_dseg.json")
     return results
 
@@ -171,16 +169,24 @@ def model_files(folder: Path | str | None = None, *, task: str = TASK) -> dict[s
     Parameters
     ----------
     folder : path, optional
-        Default the network of the package.
+        Default the network of the package. Weights are ``model.onnx`` where the card says so.
     task : str
         Which of the package's.
     """
     home = Path(str(resources.files("brainnet.models.voxel"))) / "weights" / task
     folder = home if folder is None else Path(folder)
     if not folder.is_dir():
-        remedy = "Give the folder of a model: card.json and weights.safetensors"
+        remedy = "Give the folder of a model: card.json and weights.safetensors or model.onnx"
         raise DataError(folder, "is not the folder of a model", remedy)
-    return {"card": folder / "card.json", "weights": folder / "weights.safetensors"}
+    is_onnx = io.load_json(folder / "card.json").get("format") == "onnx"
+    weights = folder / ("model.onnx" if is_onnx else "weights.safetensors")
+    return {"card": folder / "card.json", "weights": weights}
+
+
+def runner_of(model: Paths) -> str:
+    """Return name and version of the package that runs a network: a result depends on it."""
+    package = "onnxruntime" if model["weights"].suffix == ".onnx" else "monai"
+    return f"{package} {version_of(package)}"
 
 
 def output_paths(image: Image, *, soft: bool = False) -> dict[str, Path]:
@@ -191,35 +197,50 @@ def output_paths(image: Image, *, soft: bool = False) -> dict[str, Path]:
         **{label: image.path("probseg", label=label) for label in TISSUES},
         "structures": image.path("morph", ".tsv", seg=SEG),
     }
-    return paths | ({"posterior": image.path("probseg", seg=SEG, res="2")} if soft else {})
+    return paths | ({"posterior": image.path("probseg", seg=SEG, res="network")} if soft else {})
 
 
-def _one(image: Image, model: Paths, options: Options, simulated: bool) -> Result:
+def _one(image: Image, model: Paths, options: Options) -> Result:
     """Segment one image and write its page; tell what failed instead of raising it."""
     from brainnet.workflows import segment_page
 
     steps = Steps(lambda name: _LOG.info("%s: %s", image.source.name, name))
     try:
         image.check()
-        made = steps.run(
-            "brain segmentation",
-            write_brain,
-            inputs={"image": image.source, **model},
-            outputs=output_paths(image, soft=options.soft),
-            parameters=options.parameters() | {"reference": image.reference},
-        )
-        page = segment_page.run(image, made.outputs, model, simulated, steps)
-        quality = io.load_json(sidecar_path(made.outputs["dseg"]))["Quality"]
+        made = _made(image, model, options, steps)
+        page = segment_page.run(image, made, model, steps)
+        quality = io.load_json(sidecar_path(made["dseg"]))["Quality"]
     except Exception as error:
         _LOG.debug("%s", image.source, exc_info=True)
         return Result(image.source, failure=_words(error))
     return Result(image.source, page, quality["Trusted"], tuple(quality["Reasons"]))
 
 
+def _made(image: Image, model: Paths, options: Options, steps: Steps) -> Paths:
+    """Run the step of one image; where it fails, nothing of an earlier run is left."""
+    outputs = output_paths(image, soft=options.soft)
+    where = {} if image.reference is None else {"reference": image.reference}
+    try:
+        return steps.run(
+            "brain segmentation",
+            write_brain,
+            inputs={"image": image.source, **model},
+            outputs=outputs,
+            parameters=options.parameters() | {"runner": runner_of(model)} | where,
+        ).outputs
+    finally:
+        if not outputs["dseg"].exists():  # the step has removed its own
+            for path in (image.page, output_paths(image, soft=True)["posterior"]):
+                path.unlink(missing_ok=True)
+                sidecar_path(path).unlink(missing_ok=True)
+
+
 def _words(error: Exception) -> str:
     """Say why an image failed, in one line."""
-    if isinstance(error, MemoryError) or "alloc" in str(error).lower():
-        return f"not enough memory ({str(error).splitlines()[0]}). Give less to --mem."
+    from brainnet.models.core._demand import is_out_of_memory
+
+    if is_out_of_memory(error):
+        return "the machine ran out of memory. Close other programs, or run it where there is more."
     text = " ".join(str(error).split())
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
@@ -230,13 +251,14 @@ def write_brain(
     *,
     flips: Sequence[Sequence[int]],
     max_memory: float,
+    runner: str,
     reference: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Segment an image and write those of `output_paths` that are asked for.
 
     ``inputs`` hold ``image``, ``card`` and ``weights``; where they hold a ``mask`` too, on the
-    image's grid, tissue is 0 outside it. ``reference`` is the BIDS URI of the image, for names
-    that say in whose space they are.
+    image's grid, tissue is 0 outside it. ``runner``, as `runner_of` gives it, is for the record
+    alone. ``reference`` is the BIDS URI of the image, for names that say in whose space they are.
     """
     found = _segment(inputs, tuple(tuple(each) for each in flips), max_memory)
     known = _metadata(found, inputs)
@@ -269,7 +291,9 @@ def _segment(
         raise
     except ValueError as error:
         what = str(error).rstrip(".")
-        raise DataError(inputs["image"], what, "Give one image of a whole head") from error
+        memory = what.startswith("max_memory")
+        remedy = "Give more to --mem" if memory else "Give one image of a whole head"
+        raise DataError(inputs["image"], what, remedy) from error
 
 
 def _tissue(found: "Segmentation", inputs: Paths) -> dict[str, Nifti1Image]:
@@ -287,7 +311,7 @@ def _tissue(found: "Segmentation", inputs: Paths) -> dict[str, Nifti1Image]:
 def _metadata(found: "Segmentation", inputs: Paths) -> dict[str, dict[str, Any]]:
     """Return what the sidecars say of each output."""
     card = io.load_json(inputs["card"])
-    method = {"Method": f"{METHOD} {card['task']} {card['weights_sha256'][:8]}"}
+    method = {"Method": f"{METHOD} {card['task']} {io.sha256(inputs['weights'])[:8]}"}
     voxel = abs(float(np.linalg.det(np.asarray(found.mask_img.affine)[:3, :3])))
     volume = float(np.asanyarray(found.mask_img.dataobj).sum()) * voxel / 1000
     quality = {
@@ -295,12 +319,13 @@ def _metadata(found: "Segmentation", inputs: Paths) -> dict[str, dict[str, Any]]
         "Trusted": bool(found.quality.trusted),
         "Reasons": list(found.quality.reasons),
     }
+    judged = {**method, "Quality": quality}
+    size = float(np.linalg.norm(found.posterior_affine[:3, 0]))
     return {
-        "mask": {"Type": "Brain", **method, "VolumeMillilitres": volume},
-        **{label: dict(method) for label in TISSUES},
+        "mask": {"Type": "Brain", **judged, "VolumeMillilitres": volume},
+        **{label: dict(judged) for label in TISSUES},
         "dseg": {
-            **method,
-            "Quality": quality,
+            **judged,
             "Notes": list(found.notes),
             "BrainVolumeMillilitres": volume,
             "IntracranialVolumeMillilitres": float(found.icv_mm3) / 1000,
@@ -308,7 +333,7 @@ def _metadata(found: "Segmentation", inputs: Paths) -> dict[str, dict[str, Any]]
         },
         "structures": dict(method),
         "posterior": {**method, "LabelMap": ["background", *found.volumes["name"]],
-                      "Resolution": "grid of the network"},
+                      "Resolution": f"{size:.4g} mm, grid of the network"},
     }  # fmt: skip
 
 

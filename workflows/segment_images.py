@@ -1,13 +1,15 @@
 """Which images a segmentation takes, and how results of each are named."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brainnet import bids, io
 from brainnet.bids import ENTITY_ORDER, Scan, derivative_path
 from brainnet.bids.names import parse, shown
 from brainnet.io import DataError
+from brainnet.workflows.engine.step import dataset_of, uri_from
 
 __all__ = ["SUFFIXES", "Found", "Image", "find_images"]
 
@@ -44,7 +46,7 @@ class Image:
     def _entities(self) -> tuple[str, dict[str, str]]:
         """What names start with, and the entities of the image; one of the two is empty."""
         entities, suffix = parse(self.stem)
-        if self.scan is None and ("sub" not in entities or not suffix):
+        if self.scan is None and ("sub" not in entities or entities.keys() - {*ENTITY_ORDER}):
             return self.stem, {}
         # masks of a T1w are in its own space without saying so; others must not have their names
         own = {"space": suffix} if suffix != "T1w" else {}
@@ -79,14 +81,26 @@ class Image:
         """BIDS URI of the image where the names of its results tell of its space; else None."""
         if self.scan is None or "space" not in self._entities[1]:
             return None
-        parts = self.source.parts
-        top = len(parts) - 1 - parts[::-1].index(f"sub-{self.scan.subject}")
-        return f"bids:raw:{'/'.join(parts[top:])}"
+        return uri_from(self.out_dir.absolute(), self.source)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the dataset in which the image lies says that its data are simulated."""
+        top = dataset_of(self.source)
+        name = "" if top is None else io.load_json(top / _DESCRIPTION).get("Name", "")
+        return "simulated" in str(name).lower()
 
     def check(self) -> None:
-        """Raise what is wrong with the image's place in its dataset."""
-        if self.scan is not None:
-            self.scan.check()
+        """Raise what is wrong with the image's name, its place in its dataset or its results'."""
+        if self.scan is None:
+            return
+        self.scan.check()
+        try:
+            self.path("mask", desc="brain")
+        except DataError:
+            raise
+        except ValueError as error:
+            raise DataError(self.source, str(error), "Rename it") from error
 
 
 @dataclass(frozen=True)
@@ -99,13 +113,10 @@ class Found:
         In the order given, or of the dataset.
     dataset : pathlib.Path or None
         The BIDS dataset that they are from.
-    simulated : bool
-        Whether its name says that its data are simulated.
     """
 
     images: list[Image] = field(default_factory=list)
     dataset: Path | None = None
-    simulated: bool = False
 
 
 def find_images(
@@ -134,7 +145,7 @@ def find_images(
         Nothing is given.
     brainnet.io.DataError
         A path that is missing or no image; a folder without images; a folder beside other paths;
-        two images whose results would have one name; results among the images.
+        two images, not of a dataset, whose results would have one name; results among the images.
     """
     paths = [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
     if out_dir.exists() and not out_dir.is_dir():
@@ -154,7 +165,8 @@ def find_images(
     images = [Image(path, out_dir) for path in (_inside(folders[0]) if folders else paths)]
     for image in images:
         _check(image)
-    _check_names(images)
+    for clash in _clashes(images).values():
+        raise clash
     return Found(images)
 
 
@@ -172,10 +184,9 @@ def _of_dataset(
     if not taken:
         what = f"has no image of the kinds {', '.join(suffixes)}"
         raise DataError(folder, what, "Say with --suffix which images to segment")
-    images = [Image(scan.path, out_dir, scan) for scan in taken]
-    _check_names([image for image in images if image.scan is not None and image.scan.suffix])
-    name = str(io.load_json(folder / _DESCRIPTION).get("Name", ""))
-    return Found(images, folder, "simulated" in name.lower())
+    clashes = _clashes([Image(scan.path, out_dir, scan) for scan in taken])
+    marked = [replace(scan, problem=clashes.get(scan.path, scan.problem)) for scan in taken]
+    return Found([Image(scan.path, out_dir, scan) for scan in marked], folder)
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -209,12 +220,25 @@ def _check(image: Image) -> None:
         raise DataError(path, what, "Give another folder for the results")
 
 
-def _check_names(images: Sequence[Image]) -> None:
-    """Raise where the results of two images would have one name, on some disk at least."""
-    seen: dict[str, Path] = {}
+def _clashes(images: Sequence[Image]) -> dict[Path, DataError]:
+    """Return what to raise for images whose results would have one name, on some disk at least.
+
+    An image with another fault has no results, and takes no name from others.
+    """
+    first: dict[str, Path] = {}
+    found: dict[Path, DataError] = {}
     for image in images:
-        for path in (image.path("mask", desc="brain"), image.page):
-            other = seen.setdefault(path.as_posix().lower(), image.source)
-            if other != image.source:
-                what = f"and {shown(str(other))} would have results of one name"
-                raise DataError(image.source, what, "Rename one of them, or run them apart")
+        with suppress(DataError):
+            image.check()
+            for path in (image.path("mask", desc="brain"), image.page):
+                other = first.setdefault(path.as_posix().lower(), image.source)
+                if other != image.source:
+                    found |= {image.source: _clash(image.source, other)}
+                    found.setdefault(other, _clash(other, image.source))
+    return found
+
+
+def _clash(path: Path, other: Path) -> DataError:
+    what = f"and {shown(str(other))} would have results of one name"
+    remedy = "Rename one of them, or give each a folder of its own for the results"
+    return DataError(path, what, remedy)

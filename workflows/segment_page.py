@@ -14,7 +14,7 @@ Paths = Mapping[str, Path]
 _SHOWN = ("mask", "dseg", "GM", "WM", "CSF")
 
 
-def run(image: Image, made: Paths, model: Paths, simulated: bool, steps: Steps) -> Path:
+def run(image: Image, made: Paths, model: Paths, steps: Steps) -> Path:
     """Write the page of one image; return its path.
 
     Parameters
@@ -25,8 +25,6 @@ def run(image: Image, made: Paths, model: Paths, simulated: bool, steps: Steps) 
         The outputs of the step "brain segmentation".
     model : mapping
         Card and weights of the network.
-    simulated : bool
-        Whether the dataset says that its data are simulated.
     steps : Steps
         Runs the step, and knows what was warned of.
     """
@@ -40,7 +38,7 @@ def run(image: Image, made: Paths, model: Paths, simulated: bool, steps: Steps) 
         parameters={
             "title": image.stem,
             "warnings": list(steps.warnings),
-            "simulated": simulated,
+            "simulated": image.simulated,
         },
     )
     return image.page
@@ -63,7 +61,7 @@ def write(
         provenance={
             "image": inputs["image"].name,
             "sha256 of the image": known["Inputs"]["image"]["sha256"],
-            "sha256 of the weights": card["weights_sha256"],
+            "sha256 of the weights": known["Inputs"]["weights"]["sha256"],
             **{key: str(value) for key, value in known["Parameters"].items()},
             **known["Versions"],
         },

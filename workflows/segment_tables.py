@@ -54,6 +54,8 @@ def save_labels(regions: pd.DataFrame, path: Path) -> None:
 def save_summary(out_dir: Path, ending: str) -> None:
     """Write a row for every image that has been segmented into a folder, by whatever run.
 
+    Without any, the table of an earlier run goes.
+
     Parameters
     ----------
     out_dir : pathlib.Path
@@ -77,5 +79,8 @@ def save_summary(out_dir: Path, ending: str) -> None:
             })  # fmt: skip
         except (DataError, KeyError, TypeError):  # of another program, or being written now
             continue
+    summary = out_dir / "group_segmentation.tsv"
     if rows:
-        io.save_table(pd.DataFrame(rows), out_dir / "group_segmentation.tsv")
+        io.save_table(pd.DataFrame(rows), summary)
+    else:
+        summary.unlink(missing_ok=True)

@@ -9,7 +9,14 @@ from brainnet import io
 from brainnet.bids import Scan
 from brainnet.workflows import precomputed
 from brainnet.workflows.engine.steps import Steps
-from brainnet.workflows.segment import SEG, TISSUES, Options, model_files, write_brain
+from brainnet.workflows.segment import (
+    SEG,
+    TISSUES,
+    Options,
+    model_files,
+    runner_of,
+    write_brain,
+)
 
 __all__ = ["SEG", "find", "segment_network"]
 
@@ -36,13 +43,14 @@ def find(scan: Scan, given: precomputed.Given, paths: Paths, steps: Steps) -> No
         outputs["mask"] = paths["mask"]
     if given.tissue is None:
         outputs |= {label: paths[label] for label in TISSUES}
+    model = model_files()
     steps.run(
         "brain segmentation",
         segment_network,
-        inputs={"image": scan.path, **model_files()}
+        inputs={"image": scan.path, **model}
         | ({} if given.mask is None else {"mask": paths["mask"]}),
         outputs=outputs,
-        parameters=Options().parameters(),
+        parameters=Options().parameters() | {"runner": runner_of(model)},
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TASKS = ("brain",)
 _EPILOG = """examples:
   brainnet segment brain head.nii.gz OUT
-  brainnet segment brain *.nii.gz OUT --mem 2
+  brainnet segment brain *.nii.gz OUT --flip
   brainnet segment brain BIDS OUT --suffix T1w --participant-label 01 02
 
 The image may be of any contrast, voxel size and orientation, with or without skull. Of a BIDS
@@ -78,15 +78,16 @@ def _segment_parser() -> argparse.ArgumentParser:
     add("images", type=Path, nargs="+", metavar="IMG",
         help="NIfTI images, one folder of them, or one BIDS dataset")  # fmt: skip
     add("out_dir", type=Path, metavar="OUT", help="folder for the results")
-    add("--model", type=Path, metavar="FOLDER", help="another network than the package's own")
+    add("--model", type=Path, metavar="FOLDER",
+        help="another network than the package's own, from brainnet train or compress")  # fmt: skip
     add(
         "--flip",
         action="store_true",
         help="segment the mirrored image too and average: twice the time, a little better",
     )
     add("--mem", type=values.gigabytes, default=4.0, metavar="GB",
-        help="memory the network may take; the image is gone through in parts where the whole "
-        "does not fit (default 4)")  # fmt: skip
+        help="memory the network may take (default 4); where that is too little, an error says "
+        "how much is needed")  # fmt: skip
     add(
         "--soft",
         action="store_true",

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
+from brainnet.imaging._sampling import image_like
 from brainnet.report import figures
 from brainnet.report.page import Figure, Methods, Notice, Section, Table, render_page
 from brainnet.report.references import REFERENCES
@@ -35,6 +36,7 @@ _FACTS = {
     "training/device": "trained on device",
     "scores": "scores",
     "weights_sha256": "hash of the weights",
+    "model_sha256": "hash of the model",
 }
 _MOST_NAMES, _MOST_LETTERS = 6, 400
 
@@ -199,7 +201,8 @@ def segmentation_page(
         As for `sides_table`.
     record : mapping
         ``Quality``, ``BrainVolumeMillilitres``, ``IntracranialVolumeMillilitres``,
-        ``TissueVolumesMillilitres`` and, if any, ``Notes`` of the label map's sidecar.
+        ``TissueVolumesMillilitres`` and, if any, ``Notes`` and ``Brainnet`` of the label map's
+        sidecar.
     card : mapping
         Card of the network.
     warnings : sequence of str
@@ -214,13 +217,19 @@ def segmentation_page(
     str
         HTML for `brainnet.io.save_text`; the same arguments give the same string.
     """
+    is_ct = any("CT" in note for note in record.get("Notes", ()))
+    background = visible(images["image"], is_ct=is_ct)
     return render_page(
         title,
         kind="segmentation",
         summary=_summary(record),
-        sections=[_brain(images, record), _structures(images, volumes), model_section(card)],
+        sections=[
+            _brain(images, background, record),
+            _structures(images["dseg"], background, volumes),
+            model_section(card),
+        ],
         warnings=[*quality_notices(record["Quality"]), *map(Notice, warnings)],
-        methods=_methods(card),
+        methods=_methods(card, flipped=_is_flipped(record)),
         provenance=provenance,
         simulated=simulated,
     )
@@ -239,9 +248,10 @@ def _summary(record: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _brain(images: Mapping[str, Nifti1Image], record: Mapping[str, Any]) -> Section:
+def _brain(
+    images: Mapping[str, Nifti1Image], background: Nifti1Image, record: Mapping[str, Any]
+) -> Section:
     """Outline brain and tissue over the image."""
-    background = visible(images["image"])
     tissue = {key: images[key] for key in _TISSUE_WORDS}
     return Section(
         "Brain and tissue",
@@ -260,9 +270,8 @@ def _brain(images: Mapping[str, Nifti1Image], record: Mapping[str, Any]) -> Sect
     )
 
 
-def _structures(images: Mapping[str, Nifti1Image], volumes: pd.DataFrame) -> Section:
+def _structures(labels_img: Nifti1Image, background: Nifti1Image, volumes: pd.DataFrame) -> Section:
     """Colour the structures over the image, and tabulate their volumes."""
-    labels_img = images["dseg"]
     table = Table(
         "Volume of each structure",
         sides_table(volumes),
@@ -273,36 +282,52 @@ def _structures(images: Mapping[str, Nifti1Image], volumes: pd.DataFrame) -> Sec
     if not np.asanyarray(labels_img.dataobj).any():
         return Section("Structures", missing="No structure was found in this image.")
     figure = Figure(
-        figures.atlas_overlay(visible(images["image"]), labels_img),
+        figures.atlas_overlay(background, labels_img),
         "Structures. Colours should follow the anatomy, and left and right should mirror.",
     )
     return Section("Structures", figures=[figure], tables=[table])
 
 
-def visible(img: Nifti1Image) -> Nifti1Image:
-    """Return an image in which a brain can be seen: a CT is windowed to soft tissue.
+def visible(img: Nifti1Image, *, is_ct: bool) -> Nifti1Image:
+    """Return an image in which a brain can be seen: a CT is windowed as the network saw it.
 
     Parameters
     ----------
     img : Nifti1Image
-        3-D, any unit. One that goes below -500 is taken to be a CT in Hounsfield units.
+        3-D; a CT in Hounsfield units.
+    is_ct : bool
+        Whether it was read as CT.
     """
-    data = np.asanyarray(img.dataobj)
-    if not np.nanmin(data) < -500:
+    if not is_ct:
         return img
-    return Nifti1Image(np.clip(data, -20, 100).astype(np.float32), img.affine)
+    from brainnet.models.voxel.conform import HU_WINDOW  # imports torch
+
+    return image_like(np.clip(img.get_fdata(dtype=np.float32), *HU_WINDOW), img)
 
 
-def _methods(card: Mapping[str, Any]) -> Methods:
+def _is_flipped(record: Mapping[str, Any]) -> bool:
+    """Tell whether flipped images were segmented too."""
+    return any(record.get("Brainnet", {}).get("Parameters", {}).get("flips", ()))
+
+
+def _methods(card: Mapping[str, Any], *, flipped: bool) -> Methods:
     """Say what was done, with what it rests on."""
     voxel = card.get("voxel_size")
     at = f" at {voxel:g} mm" if isinstance(voxel, int | float) else ""
+    flips = (
+        " The field of view was segmented flipped too, and the probabilities were averaged."
+        if flipped
+        else ""
+    )
     return Methods(
-        f"The image was brought to the axes of RAS{at}, scaled between two quantiles of its "
-        "values, and segmented by brainnet's network, a 3-D convolutional network trained on "
-        "images synthesised from label maps with random contrast, resolution, bias field and "
-        "noise [1]: once over the whole head, to find the brain, and once over a field of view "
-        "around it. Probabilities were interpolated to the image's own grid, where each voxel was "
-        "given its likeliest label. Volumes are sums of probabilities.",
+        f"The image was brought to the axes of RAS{at} and cut to the head. The brain was looked "
+        "for in a field of view below the top of the head and, where it was found elsewhere, once "
+        "more around that place. Values were scaled between two quantiles of the field of view "
+        "around the brain, which brainnet's network, a 3-D convolutional network trained on images "
+        "synthesised from label maps with random contrast, resolution, bias field and noise [1], "
+        f"segmented in overlapping windows.{flips} What lay apart from the brain, or from the rest "
+        "of a structure that is one piece, was removed. Probabilities were interpolated to the "
+        "image's own grid, where each voxel was given its likeliest label. Volumes are sums of "
+        "probabilities.",
         (REFERENCES["billot2023"],),
     )

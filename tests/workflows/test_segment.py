@@ -15,6 +15,7 @@ from brainnet import io
 from brainnet.bids import index
 from brainnet.io import DataError
 from brainnet.report import figures
+from brainnet.report import segmentation as report
 from brainnet.report.page import Notice
 from brainnet.report.segmentation import quality_notices, sides_table, visible
 from brainnet.workflows import (
@@ -96,6 +97,7 @@ def test_everything_is_written_beside_its_record(
     assert known["TissueVolumesMillilitres"]["GM"] == pytest.approx((truth == 17).sum() * 0.064)
     inputs = known["Brainnet"]["Inputs"]
     assert inputs["weights"]["sha256"] == io.sha256(options.model / "weights.safetensors")
+    assert known["Brainnet"]["Parameters"]["runner"].startswith("monai ")
     table = io.load_table(out / "head_seg-brainnet_morph.tsv").set_index("index")
     assert table.loc[17, "volume_mm3"] == pytest.approx((truth == 17).sum() * 64)
     summary = io.load_table(out / "group_segmentation.tsv")
@@ -174,11 +176,42 @@ def test_an_image_that_fails_stops_no_other(head: Path, tmp_path: Path, options:
     ]  # fmt: skip
 
 
-def test_no_memory_is_said_so(head: Path, tmp_path: Path, options: Options) -> None:
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")]
+)
+def test_no_memory_is_said_so(
+    error: Exception, head: Path, tmp_path: Path, options: Options, calls: toy.Calls
+) -> None:
+    calls.error = error
+    (result,) = segment_brain(head, tmp_path / "out", options=options)
+    assert "out of memory. Close other programs" in result.failure
+
+
+def test_too_little_memory_says_how_much(head: Path, tmp_path: Path, options: Options) -> None:
     small = replace(options, max_memory=0.001)
     (result,) = segment_brain(head, tmp_path / "out", options=small)
-    assert "memory" in result.failure
-    assert "--mem" in result.failure
+    assert "must be 0.34 GB or more" in result.failure
+    assert result.failure.endswith("Give more to --mem.")
+
+
+def test_a_path_is_no_lack_of_memory(head: Path, tmp_path: Path, options: Options) -> None:
+    damaged = tmp_path / "allocation" / "head.nii.gz"
+    damaged.parent.mkdir()
+    damaged.write_bytes(head.read_bytes()[:-50])
+    (result,) = segment_brain(damaged, tmp_path / "out", options=options)
+    assert "allocation" in result.failure
+    assert "memory" not in result.failure
+
+
+def test_nothing_of_an_earlier_run_survives_a_failure(
+    head: Path, tmp_path: Path, options: Options
+) -> None:
+    out = tmp_path / "out"
+    segment_brain(head, out, options=replace(options, soft=True))
+    head.write_bytes(head.read_bytes()[:-50])
+    (result,) = segment_brain(head, out, options=options)
+    assert result.failure
+    assert [each.name for each in out.iterdir()] == ["seg-brainnet_dseg.tsv"]
 
 
 def test_a_doubtful_result_says_so_everywhere(tmp_path: Path, options: Options) -> None:
@@ -216,10 +249,11 @@ def test_soft_probabilities_name_their_volumes(
 ) -> None:
     out = tmp_path / "out"
     segment_brain(head, out, options=replace(options, soft=True))
-    path = out / "head_seg-brainnet_res-2_probseg.nii.gz"
-    names = io.load_json(path.with_name("head_seg-brainnet_res-2_probseg.json"))["LabelMap"]
-    assert io.load_img(path).shape[3] == len(names) == 5
-    assert names[0] == "background"
+    path = out / "head_seg-brainnet_res-network_probseg.nii.gz"
+    known = io.load_json(segment.sidecar_path(path))
+    assert io.load_img(path).shape[3] == len(known["LabelMap"]) == 5
+    assert known["LabelMap"][0] == "background"
+    assert known["Resolution"] == "4 mm, grid of the network"
 
 
 def test_a_dataset_gives_a_derivative_that_the_participant_level_takes(
@@ -241,6 +275,10 @@ def test_a_dataset_gives_a_derivative_that_the_participant_level_takes(
     assert given.mask == out / "sub-01/anat/sub-01_desc-brain_mask.nii.gz"
     assert set(given.tissue) == {"GM", "WM", "CSF"}
     assert not steps.warnings
+    flair = io.load_json(out / "sub-01/anat/sub-01_space-FLAIR_desc-brain_mask.json")
+    assert flair["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_FLAIR.nii.gz"
+    html = (out / "sub-01_T1w_segmentation.html").read_text()
+    assert "reference" not in html.rpartition("Provenance")[2]
     only = replace(options, suffixes=["T1w"], labels=["sub-02"])
     (result,) = segment_brain(bids_dir, tmp_path / "one", options=only)
     assert result.page == tmp_path / "one" / "sub-02_ses-1_T1w_segmentation.html"
@@ -263,18 +301,48 @@ def test_simulated_data_are_called_so(tmp_path: Path, options: Options) -> None:
     bids_dir = toy.dataset(tmp_path / "bids", scans, name="simulated heads")
     (result,) = segment_brain(bids_dir, tmp_path / "out", options=options)
     assert "SIMULATED DATA" in result.page.read_text()
+    one = bids_dir / "sub-01/anat/sub-01_T1w.nii.gz"
+    (result,) = segment_brain(one, tmp_path / "one", options=options)
+    assert "SIMULATED DATA" in result.page.read_text()
+
+
+def test_the_participant_level_is_warned_of_a_doubtful_segmentation(
+    tmp_path: Path, options: Options
+) -> None:
+    scans = {"sub-01/anat/sub-01_T1w.nii.gz": toy.head(broken=True)}
+    bids_dir, out = toy.dataset(tmp_path / "bids", scans), tmp_path / "out"
+    segment_brain(bids_dir, out, options=options)
+    (t1w,) = index(bids_dir)
+    steps = Steps(lambda _name: None)
+    assert precomputed.find(t1w, [out], steps).tissue is not None
+    (warning,) = steps.warnings
+    assert "sub-01_T1w.nii.gz is not to be trusted" in warning
+    assert "cut off by the <edge>; noise" in warning
 
 
 def test_a_damaged_name_in_a_dataset_fails_that_image(tmp_path: Path, options: Options) -> None:
     scans = {
         "sub-01/anat/sub-01_T1w.nii.gz": toy.head(),
+        "sub-02/anat/sub-02_foo-1_T1w.nii.gz": toy.head(),
         "sub-02/anat/sub-03_T1w.nii.gz": toy.head(),
+        "sub-03/anat/sub-03_T1w.nii.gz": toy.head(),
+        "sub-04/anat/sub-04_T1w.nii.gz": toy.head(),
+        "sub-04/anat/sub-04_desc-other_T1w.nii.gz": toy.head(),
     }
-    bids_dir = toy.dataset(tmp_path / "bids", scans)
-    good, bad = segment_brain(bids_dir, tmp_path / "out", options=options)
-    assert not good.failure
-    assert "sub-03" in bad.failure
-    assert not (tmp_path / "out" / "sub-03").exists()
+    bids_dir, out = toy.dataset(tmp_path / "bids", scans), tmp_path / "out"
+    results = segment_brain(bids_dir, out, options=options)
+    failures = {each.image.relative_to(bids_dir).as_posix(): each.failure for each in results}
+    assert list(failures) == sorted(scans)
+    assert "got 'foo'. Rename it" in failures["sub-02/anat/sub-02_foo-1_T1w.nii.gz"]
+    assert "sub-02_foo-1_T1w.nii.gz: " in failures["sub-02/anat/sub-02_foo-1_T1w.nii.gz"]
+    assert "its name says sub-03" in failures["sub-02/anat/sub-03_T1w.nii.gz"]
+    for name in ("sub-04_T1w", "sub-04_desc-other_T1w"):
+        assert "results of one name" in failures[f"sub-04/anat/{name}.nii.gz"]
+    assert [name for name in failures if not failures[name]] == [
+        "sub-01/anat/sub-01_T1w.nii.gz", "sub-03/anat/sub-03_T1w.nii.gz",
+    ]  # fmt: skip
+    assert (out / "sub-03" / "anat" / "sub-03_desc-brain_mask.nii.gz").exists()
+    assert (out / "sub-03_T1w_segmentation.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -345,6 +413,7 @@ def test_memory_must_be_positive() -> None:
         ("sub-01_desc-preproc_T1w.nii.gz", "sub-01_desc-brain_mask.nii.gz"),
         ("sub-01_space-MNI_T2w.nii.gz", "sub-01_space-MNI_desc-brain_mask.nii.gz"),
         ("T1w.nii.gz", "T1w_desc-brain_mask.nii.gz"),
+        ("sub-01_visit-1_T1w.nii.gz", "sub-01_visit-1_T1w_desc-brain_mask.nii.gz"),
     ],
 )
 def test_results_are_named_after_the_image(name: str, mask: str) -> None:
@@ -382,11 +451,58 @@ def test_a_verdict_without_reasons_is_a_warning_still() -> None:
 
 def test_a_ct_is_windowed_for_the_eye() -> None:
     img = toy.head()
-    assert visible(img) is img
-    ct = toy.Nifti1Image(np.asarray(img.dataobj) - np.int16(1000), img.affine)
-    shown = np.asarray(visible(ct).dataobj)
+    ct_img = toy.Nifti1Image(np.asarray(img.dataobj) - np.int16(1000), img.affine)
+    assert visible(ct_img, is_ct=False) is ct_img
+    shown_img = visible(ct_img, is_ct=True)
+    shown = np.asarray(shown_img.dataobj)
     assert shown.min() == -20
     assert shown.max() <= 100
+    assert shown_img.header["sform_code"] == ct_img.header["sform_code"]
+
+
+def test_a_ct_is_what_the_network_read_as_such(
+    head: Path, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def look(img: toy.Nifti1Image, *, is_ct: bool) -> toy.Nifti1Image:
+        seen.append(is_ct)
+        return img
+
+    monkeypatch.setattr(report, "visible", look)
+    segment_brain(head, tmp_path / "out", options=options)
+    found = toy.find(toy.head())
+    found.notes = ("read as CT: Hounsfield units from -20 to 100",)
+    monkeypatch.setattr(toy, "find", lambda _img: found)
+    segment_brain(head, tmp_path / "ct", options=options)
+    assert seen == [False, True]
+
+
+def test_methods_tell_of_flips_only_where_there_were(
+    head: Path, tmp_path: Path, options: Options
+) -> None:
+    (plain,) = segment_brain(head, tmp_path / "plain", options=options)
+    mirrored = replace(options, flips=segment.MIRRORED)
+    (both,) = segment_brain(head, tmp_path / "both", options=mirrored)
+    words = "segmented flipped too"
+    assert words not in plain.page.read_text()
+    assert words in both.page.read_text()
+
+
+def test_a_network_in_onnx_is_taken(head: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra compress is not installed")
+    folder = toy.onnx_model(tmp_path / "onnx")
+    assert segment.runner_of(segment.model_files(folder)).startswith("onnxruntime ")
+    (result,) = segment_brain(head, tmp_path / "out", options=Options(model=folder))
+    assert not result.failure
+    html = result.page.read_text()
+    mark = io.sha256(folder / "model.onnx")
+    assert html.count(mark) == 2  # of the card, of the provenance
+    known = io.load_json(tmp_path / "out" / "head_seg-brainnet_dseg.json")
+    assert known["Method"].endswith(mark[:8])
+    (folder / "model.onnx").unlink()
+    with pytest.raises(DataError, match=r"model\.onnx: the model's file is missing"):
+        segment_brain(head, tmp_path / "out", options=Options(model=folder))
 
 
 # the anatomical pipeline

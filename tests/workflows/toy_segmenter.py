@@ -35,16 +35,20 @@ class Calls:
 
     flips: list[Any] = field(default_factory=list)
     loaded: list[Path] = field(default_factory=list)
+    error: Exception | None = None
 
 
 def put_in_place(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Let every workflow find the toy in place of the network."""
     import brainnet.models.voxel as room
+    from brainnet.models.core.checkpoint import load_checkpoint
 
     calls = Calls()
 
     def load_segmenter(folder: Path, *, task: str) -> SimpleNamespace:
         calls.loaded.append(folder)
+        if (folder / "model.onnx").exists():
+            load_checkpoint(folder, task=task)
         return SimpleNamespace(table=SimpleNamespace(regions=REGIONS), task=task)
 
     def segment(img: Nifti1Image, _segmenter: Any, *, flips: Any, max_memory: float) -> Any:
@@ -52,7 +56,9 @@ def put_in_place(monkeypatch: pytest.MonkeyPatch) -> Calls:
         if img.shape[0] < 16:
             raise ValueError("img must have 16 voxels along each axis; got fewer.")
         if max_memory < 0.01:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            raise ValueError("max_memory must be 0.34 GB or more; got 0.001. Raise it.")
+        if calls.error is not None:
+            raise calls.error
         return find(img)
 
     toy = ModuleType("brainnet.models.voxel.segment")
@@ -85,6 +91,7 @@ def find(img: Nifti1Image) -> SimpleNamespace:
             np.stack([labels == k for k in (0, *REGIONS["index"])], -1).astype(np.float32),
             img.affine,
         ),
+        posterior_affine=img.affine,
         volumes=volumes,
         icv_mm3=float((labels > 0).sum()) * voxel + 1000.0,
         notes=("a note of the toy",),
@@ -122,6 +129,23 @@ def model(folder: Path, *, note: str = "a toy") -> Path:
     (folder / "card.json").write_text(json.dumps(card))
     (folder / "weights.safetensors").write_bytes(weights)
     return folder
+
+
+def onnx_model(folder: Path) -> Path:
+    """Write a model that does nothing, and its card, as ``brainnet compress`` would."""
+    from onnx import TensorProto, helper
+
+    from brainnet.models.core.compress.onnx import save_onnx
+
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1, "x", "y", "z"])
+        for name in ("image", "logits")
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["image"], ["logits"])], "toy", ends[:1], ends[1:]
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return save_onnx(folder, made.SerializeToString(), {"task": "brain", "voxel_size": 4.0})
 
 
 def dataset(root: Path, images: dict[str, Nifti1Image], *, name: str = "toys") -> Path:
