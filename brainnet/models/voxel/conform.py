@@ -148,7 +148,7 @@ def conform(img: Nifti1Image, *, voxel_size: float = 2.0, crop: bool = True) -> 
     low = float(data.min(where=finite, initial=np.inf))
     high = float(data.max(where=finite, initial=-np.inf))
     air = np.count_nonzero(finite & (data < _HU_AIR)) / np.count_nonzero(finite)
-    is_ct = air > _LEAST_AIR and high > HU_WINDOW[1]
+    is_ct = bool(air > _LEAST_AIR and high > HU_WINDOW[1])
     if is_ct:
         notes.append(f"read as CT: Hounsfield units from {HU_WINDOW[0]:g} to {HU_WINDOW[1]:g}")
         low, high = HU_WINDOW

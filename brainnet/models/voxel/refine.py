@@ -31,7 +31,8 @@ def refine(
     structure, weighted by its probability, then each voxel's probability, the network's (blurred
     by what it may be off) times the histogram at its brightness, and again. A smooth
     multiplicative field is taken out on the way. Where structures are equally bright, as in CT,
-    the histograms say little and the network's word stands.
+    the histograms say little and the network's word stands. So it does on what lies outside the
+    brain, which may look like anything.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def refine(
     Returns
     -------
     (n_labels + 1, nx, ny, nz) float32 tensor
-        Summing to 1; as given where no label is near.
+        Summing to 1; background, and what no label is near, as given.
 
     References
     ----------
@@ -80,6 +81,9 @@ def refine(
     prior = np.maximum(prior, _LEAST)
     prior /= prior.sum(axis=0)
     found = _maximise(image, near, prior, shares.numpy()[:, near], voxel_size)
+    outside = shares[0, near].numpy()
+    found[0] = outside
+    found[1:] *= (1 - outside) / np.maximum(found[1:].sum(axis=0), _LEAST)
     refined = posterior.float().clone()
     ratio = torch.from_numpy(found) / shares[:, near].clamp(min=_LEAST)
     within = refined[:, near] * ratio[of_label]

