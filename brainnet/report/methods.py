@@ -55,7 +55,10 @@ _NETWORKS = {
 _TISSUES = {
     "Atropos": ("Atropos", ("avants2011atropos",)),
     "mixture": ("a Gaussian mixture with a Markov random field", ("zhang2001",)),
-    "network": ("brainnet's network, trained on synthesised images", ("billot2023",)),
+    "network": (
+        "brainnet's network, trained on synthesised images, refined by the image's own histograms",
+        ("billot2023", "puonti2016"),
+    ),
 }
 _MASKS = {"deepbet": ("deepbet", ("fisch2024",)), "network": _TISSUES["network"]}
 _ESTIMATORS = {

@@ -103,6 +103,22 @@ _ENTRIES = {
         place="9:381-400",
         doi="10.1007/s12021-011-9109-y",
     ),
+    "vanleemput1999": Reference(
+        "Van Leemput K, Maes F, Vandermeulen D, Suetens P",
+        "Automated model-based tissue classification of MR images of the brain",
+        venue="IEEE Trans Med Imaging",
+        year=1999,
+        place="18(10):897-908",
+        doi="10.1109/42.811270",
+    ),
+    "puonti2016": Reference(
+        "Puonti O, Iglesias JE, Van Leemput K",
+        "Fast and sequence-adaptive whole-brain segmentation using parametric Bayesian modeling",
+        venue="NeuroImage",
+        year=2016,
+        place="143:235-249",
+        doi="10.1016/j.neuroimage.2016.09.011",
+    ),
     "billot2023": Reference(
         "Billot B, Greve DN, Puonti O, et al",
         "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without "
