@@ -53,7 +53,7 @@ class Options:
         Axes along which the image is turned over; probabilities are averaged over all of them.
         `MIRRORED` takes twice as long and is a little better.
     max_memory : float
-        GB that the network may take; where that is too little, the error says how much is needed.
+        GB that the network may take; where the field of view takes more, windows slide over it.
     soft : bool
         Write the probability of every label too, on the network's grid.
     suffixes : sequence of str, optional

@@ -86,8 +86,8 @@ def _segment_parser() -> argparse.ArgumentParser:
         help="segment the mirrored image too and average: twice the time, a little better",
     )
     add("--mem", type=values.gigabytes, default=4.0, metavar="GB",
-        help="memory the network may take (default 4); where that is too little, an error says "
-        "how much is needed")  # fmt: skip
+        help="memory the network may take (default 4); where the field of view takes more, it is "
+        "gone through in windows")  # fmt: skip
     add(
         "--soft",
         action="store_true",

@@ -325,7 +325,7 @@ def _methods(card: Mapping[str, Any], *, flipped: bool) -> Methods:
         "more around that place. Values were scaled between two quantiles of the field of view "
         "around the brain, which brainnet's network, a 3-D convolutional network trained on images "
         "synthesised from label maps with random contrast, resolution, bias field and noise [1], "
-        f"segmented in overlapping windows.{flips} Inside the brain its probabilities, blurred "
+        f"segmented.{flips} Inside the brain its probabilities, blurred "
         "slightly, were the prior of an expectation maximisation over the histogram of each "
         "structure and a smooth multiplicative field [2, 3]. What lay apart from the brain, or "
         "from the rest of a structure that is one piece, was removed. Probabilities were "

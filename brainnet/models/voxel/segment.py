@@ -26,10 +26,10 @@ from brainnet.models.voxel.posterior import TISSUES, brain_share, paint, tidy
 from brainnet.models.voxel.quality import Quality
 from brainnet.models.voxel.refine import refine
 
-__all__ = ["Segmentation", "Segmenter", "load_segmenter", "segment"]
+__all__ = ["Segmentation", "Segmenter", "label_probabilities", "load_segmenter", "segment"]
 
-#: Field of view around a brain, and the windows that the network sees of it: as in training (mm).
-_FIELD, _WINDOW = (160.0, 192.0, 160.0), (128.0, 160.0, 128.0)
+#: Field of view around a brain, as in training, mm.
+_FIELD = (160.0, 192.0, 160.0)
 #: Least room around the brain in the field of view, mm.
 _ROOM = 6.0
 #: The middle of a brain lies this far below the top of the head, mm.
@@ -160,7 +160,7 @@ def segment(
     """Segment the brain in one image of any contrast.
 
     The brain is looked for first, from below the top of the head on, since a network knows only
-    fields of view like those it was trained on. Then windows of such a size go over it, and how
+    fields of view like those it was trained on. Then such a field goes through it, and how
     bright each structure is in this very image sharpens what they say
     (:func:`~brainnet.models.voxel.refine.refine`).
 
@@ -175,7 +175,7 @@ def segment(
     flips : sequence of tuples of int
         ``((), (0,))`` averages over the image and its mirror image, in twice the time.
     max_memory : float
-        GB that the network may take; a limit only, as windows are of one size, that of training.
+        GB that the network may take; where the field of view takes more, windows slide over it.
 
     Returns
     -------
@@ -185,30 +185,33 @@ def segment(
     Raises
     ------
     ValueError
-        A series, an empty or constant volume, implausible voxels (:func:`conform`); one window
-        takes more than ``max_memory`` (how much is said).
+        A series, an empty or constant volume, implausible voxels (:func:`conform`); no window
+        fits ``max_memory``.
     """
     head = conform(img, voxel_size=segmenter.voxel_size)
     table = segmenter.table
-    options: dict[str, Any] = {
-        "window": [_even(edge / head.voxel_size) for edge in _WINDOW],
-        "max_memory": max_memory,
-    }
-    brain = _find_brain(head, segmenter, options)
+    brain = _find_brain(head, segmenter, max_memory)
     image = brain.tensor()
-    found = predict(segmenter.network, image, activation=_labels(table), flips=flips, **options)
+    found = predict(
+        segmenter.network,
+        image,
+        activation=label_probabilities(table),
+        flips=flips,
+        max_memory=max_memory,
+    )
     posterior = refine(image[0, 0].numpy(), found[0], table, voxel_size=brain.voxel_size)
     return _described(img, brain, tidy(posterior, table), table)
 
 
-def _find_brain(head: Conformed, segmenter: Segmenter, options: dict[str, Any]) -> Conformed:
+def _find_brain(head: Conformed, segmenter: Segmenter, max_memory: float) -> Conformed:
     """Return the field of view around the brain, looked for from below the top of the head on."""
     nx, ny, nz = head.data.shape
     middle = np.array([nx / 2, ny / 2, max(nz / 2, nz - _DEPTH / head.voxel_size)])
     brain = head.crop(_box(middle, np.zeros(3), head.voxel_size))
     for _ in range(_LOOKS):
+        activation = _brain(segmenter.table)
         share = predict(
-            segmenter.network, brain.tensor(), activation=_brain(segmenter.table), **options
+            segmenter.network, brain.tensor(), activation=activation, max_memory=max_memory
         )
         least_ml = _LEAST_ML if OUTER_FLUID in segmenter.table.structures else 0.0
         ends = _extent(share[0, 0].numpy() > 0.5, head.voxel_size, least_ml)
@@ -223,8 +226,11 @@ def _find_brain(head: Conformed, segmenter: Segmenter, options: dict[str, Any]) 
     return brain
 
 
-def _labels(table: LabelTable) -> Activation:
-    """Return what turns logits into probabilities of labels, sides swapped after a flip."""
+def label_probabilities(table: LabelTable) -> Activation:
+    """Return what turns logits into probabilities of labels, sides swapped after a flip.
+
+    What :func:`~brainnet.models.core.predict.predict` takes as ``activation``.
+    """
 
     def activation(logits: Tensor, flipped_axes: tuple[int, ...]) -> Tensor:
         if table.has_sides and 0 in flipped_axes:
