@@ -38,6 +38,7 @@ _FACTS = {
     "weights_sha256": "hash of the weights",
     "model_sha256": "hash of the model",
 }
+_SUMMED = ("training/n_images", "training/seconds")
 _MOST_NAMES, _MOST_LETTERS = 6, 400
 
 
@@ -142,6 +143,7 @@ def model_section(card: Mapping[str, Any]) -> Section:
         A model card: of what it says, the known facts are shown.
     """
     found = {words: _at(card, way) for way, words in _FACTS.items()}
+    found |= {_FACTS[way]: _over_stages(card, way) for way in _SUMMED}
     shown = [(words, _plain(fact)) for words, fact in found.items() if fact not in (None, "", {})]
     return Section(
         "Model",
@@ -159,6 +161,14 @@ def _at(card: Mapping[str, Any], way: str) -> Any:
     for key in way.split("/"):
         part = part.get(key) if isinstance(part, Mapping) else None
     return part
+
+
+def _over_stages(card: Mapping[str, Any], way: str) -> Any:
+    """Sum a fact of a training over it and those that it went on from."""
+    total, before = _at(card, way), _at(card, "training/start")
+    if total is None or not isinstance(before, Mapping):
+        return total
+    return total + (_over_stages(before, way) or 0)
 
 
 def _plain(value: Any) -> str:

@@ -588,6 +588,15 @@ def test_settings_that_contradict_one_another() -> None:
         Settings(segmentation="deepbet")  # type: ignore[arg-type]
 
 
+def test_the_page_counts_the_images_of_all_stages_of_training() -> None:
+    first = {"weights_sha256": "0" * 64, "training": {"n_images": 5, "seconds": 7.0, "start": None}}
+    second = first | {"training": {"n_images": 20, "start": first}}
+    for start, images in ((None, "100"), (first, "105"), (second, "125"), ({"data": None}, "100")):
+        card = {"training": {"n_images": 100, "seconds": 1.0, "start": start}}
+        rows = dict(report.model_section(card).tables[0].frame.to_numpy())
+        assert rows["images seen in training"] == images
+
+
 def test_methods_name_the_network_once() -> None:
     from brainnet.report.methods import methods_text
 
