@@ -18,6 +18,7 @@ from brainnet.workflows.config import closest
 if TYPE_CHECKING:
     from brainnet.models.core.recipe import Recipe
     from brainnet.models.voxel.labels import LabelTable
+    from brainnet.models.voxel.losses import LossTerms
     from brainnet.models.voxel.synthesis import Scanner
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
     "load_training",
 ]
 
-_SECTIONS = ("data", "card", "network", "synthesis", "scanner", "recipe", "start")
+_SECTIONS = ("data", "card", "network", "synthesis", "scanner", "loss", "recipe", "start")
 _DATA = {"label_maps": "", "held_out": [""], "labels": "", "source": "", "licence": ""}
 _CARD = {"intended_use": "", "not_for": "", "licence": ""}
 _KINDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
@@ -87,6 +88,7 @@ class Training:
         ``name`` and ``options``.
     synthesis : Synthesis
     scanner : Scanner
+    loss : LossTerms
     recipe : Recipe
     start : Path or None
         Folder of the model to start from.
@@ -102,6 +104,7 @@ class Training:
     network: dict[str, Any]
     synthesis: Synthesis
     scanner: "Scanner"
+    loss: "LossTerms"
     recipe: "Recipe"
     start: Path | None
     texts: dict[str, str]
@@ -122,6 +125,7 @@ class Training:
             "network": self.network,
             "synthesis": asdict(self.synthesis),
             "scanner": asdict(self.scanner),
+            "loss": asdict(self.loss),
             "recipe": self.recipe.record(),
             "label_maps": {path.name: io.sha256(path) for path in self.label_maps},
             "held_out": held_out,
@@ -144,6 +148,7 @@ def load_training(path: Path | str) -> Training:
         another kind, or outside its range; no label maps; a held-out map that is not there.
     """
     from brainnet.models.core.recipe import Recipe
+    from brainnet.models.voxel.losses import LossTerms
     from brainnet.models.voxel.synthesis import Scanner
 
     path = Path(path)
@@ -165,6 +170,7 @@ def load_training(path: Path | str) -> Training:
         network=network,
         synthesis=_made(path, "synthesis", content, Synthesis),
         scanner=_made(path, "scanner", content, Scanner),
+        loss=_made(path, "loss", content, LossTerms),
         recipe=_made(path, "recipe", content, Recipe),
         start=path.parent / start["model"] if start else None,
         texts={"source": data.get("source", ""), "data_licence": data.get("licence", ""), **card},

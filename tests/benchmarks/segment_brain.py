@@ -24,6 +24,7 @@ from scipy.stats import spearmanr
 
 from brainnet import io
 from brainnet.models.voxel import segment as voxel
+from brainnet.models.voxel.measures import compare_labels
 from brainnet.models.voxel.posterior import brain_of
 
 DICE, MASK, REAL = (
@@ -38,6 +39,8 @@ MORE: list[tuple[heads.Contrast, tuple[int, int, int]]] = [
     ("T1w", (1, 1, 1)), ("T2w", (1, 1, 1)), ("FLAIR", (1, 1, 1)),
     ("T2w", (1, 1, 5)), ("FLAIR", (1, 5, 1)), ("PET", (2, 2, 2)), ("inverted", (1, 1, 1)),
 ]  # fmt: skip
+
+KEYS = ("dice", "hd95", "asd", "mask", "icv", "quality", "seconds")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,10 +105,12 @@ def _score(
     wanted = tuple(int(each) for each in segmenter.table.indices[1:])
     there = [each for each in wanted if (truth == each).any()]
     overlap = heads.dice(truth, labels, tuple(there))
+    surface = compare_labels(labels, truth, segmenter.table, spacing=spacing)
     brain = brain_of(truth, segmenter.table)
     return {
         "head": number, "contrast": contrast, "spacing": spacing, "seconds": seconds,
         "dice": float(np.mean(list(overlap.values()))), "by label": overlap,
+        "hd95": float(surface["hd95"].mean()), "asd": float(surface["asd"].mean()),
         "mask": _overlap(brain, np.asarray(result.mask_img.dataobj)),
         "icv": _icv_error(brain, head.img, result.icv_mm3),
         "quality": result.quality.score, "trusted": result.quality.trusted,
@@ -132,8 +137,7 @@ def _summary(rows: list[dict[str, Any]], table: Any) -> dict[str, Any]:
         MASK: _mean(asked, "mask"),
         "worst head": min(row["dice"] for row in asked),
         "by contrast": {
-            name: {key: _mean(each, key) for key in ("dice", "mask", "icv", "quality", "seconds")}
-            for name, each in kinds.items()
+            name: {key: _mean(each, key) for key in KEYS} for name, each in kinds.items()
         },
         "by structure": by_label,
         "quality follows Dice (Spearman)": float(
@@ -200,7 +204,8 @@ def _mean(rows: list[dict[str, Any]], key: str) -> float:
 def _tell(row: dict[str, Any]) -> None:
     kind = f"{row['contrast']} {'x'.join(map(str, row['spacing']))} mm"
     print(
-        f"head {row['head']:2d}  {kind:18s} Dice {row['dice']:.3f}  mask {row['mask']:.3f}  "
+        f"head {row['head']:2d}  {kind:18s} Dice {row['dice']:.3f}  "
+        f"HD95 {row['hd95']:.1f} mm  mask {row['mask']:.3f}  "
         f"ICV {row['icv']:+.1%}  quality {row['quality']:.2f}  {row['seconds']:.1f} s",
         flush=True,
     )

@@ -368,7 +368,7 @@ def test_the_packages_recipe_has_the_settings_of_its_network(config, tmp_path):
     assert len(training.held_out) == 4
     folder = resources.files("brainnet.models.voxel") / "weights" / "brain"
     card = io.load_json(str(folder / "card.json"))
-    for part in ("recipe", "synthesis", "scanner"):
+    for part in ("recipe", "synthesis", "scanner", "loss"):
         assert card["training"][part] == training.record()[part]
     outputs = {"out_channels": card["network"]["options"]["out_channels"]}
     assert training.network["options"] | outputs == card["network"]["options"]

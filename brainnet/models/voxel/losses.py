@@ -1,19 +1,62 @@
 """What a segmentation network is trained to lower."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
-from monai.losses import DiceLoss
+from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss
 from torch import Tensor, nn
 from torch.nn import functional
 
 from brainnet.models.voxel.labels import LabelTable
 
-__all__ = ["SegmentationLoss"]
+__all__ = ["LossTerms", "SegmentationLoss"]
+
+Overlap = Literal["dice", "generalised dice"]
+Voxel = Literal["cross-entropy", "focal"]
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """What a segmentation loss is the sum of; overlap and focal loss are MONAI's.
+
+    Parameters
+    ----------
+    overlap : {"dice", "generalised dice"}
+        Over structures: each counts the same, or by the inverse square of its size.
+    voxel : {"cross-entropy", "focal"}
+        Over voxels; focal loss weighs by (1 - p) ** 2, so that what is known counts little.
+    side_weight : float
+        Weight of the side's cross-entropy, averaged over voxels of structures with sides.
+
+    Raises
+    ------
+    ValueError
+        No such term; a weight that is not finite, or below 0.
+
+    References
+    ----------
+    Milletari et al. (2016), V-Net, 3DV. Sudre et al. (2017), Generalised Dice overlap as a deep
+    learning loss function, DLMIA. Lin et al. (2017), Focal loss for dense object detection, ICCV.
+    """
+
+    overlap: Overlap = "dice"
+    voxel: Voxel = "cross-entropy"
+    side_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("overlap", get_args(Overlap)), ("voxel", get_args(Voxel))):
+            if getattr(self, name) not in kinds:
+                given = getattr(self, name)
+                raise ValueError(f"{name} must be {' or '.join(kinds)}; got {given!r}.")
+        if not 0 <= self.side_weight < math.inf:
+            raise ValueError(f"side_weight must be 0 or more; got {self.side_weight}.")
 
 
 class SegmentationLoss:
-    """Dice and cross-entropy of structures, and cross-entropy of the side where there is one.
+    """Overlap and voxel loss of structures, and cross-entropy of the side where there is one.
 
     Targets are shares, not numbers: a voxel half in the hippocampus pulls half as much.
 
@@ -25,27 +68,38 @@ class SegmentationLoss:
         weighs its cross-entropy by, as ``shares ** -balance``. Without it small structures, a
         thousandth of the voxels, are ignored for thousands of steps; with it to the end they
         would come out too large.
-    side_weight : float
-        Weight of the side's cross-entropy, averaged over voxels of structures with sides.
+    terms : LossTerms, optional
+        Dice and cross-entropy by default.
     """
 
     def __init__(
-        self, table: LabelTable, *, shares: Tensor | None = None, side_weight: float = 0.5
+        self, table: LabelTable, *, shares: Tensor | None = None, terms: LossTerms | None = None
     ) -> None:
         self.n_shares, self.has_sides = 1 + table.n_structures, table.has_sides
-        self.shares, self.side_weight = shares, side_weight
-        self.dice = DiceLoss(softmax=True, include_background=False)
+        self.shares, self.terms = shares, terms or LossTerms()
+        kind = DiceLoss if self.terms.overlap == "dice" else GeneralizedDiceLoss
+        self.overlap = kind(softmax=True, include_background=False)
+        self.focal = FocalLoss(use_softmax=True, reduction="none")
 
     def __call__(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss of a batch of :class:`~brainnet.models.voxel.synthesis.HeadSynthesis`."""
         logits = model(batch["image"]).float()  # (n_batch, n_channels, nx, ny, nz)
         structures, target = logits[:, : self.n_shares], batch["structure"]
         weight = self._weight(batch.get("balance"), target.device)
-        loss: Tensor = self.dice(structures, target)
-        loss = loss + functional.cross_entropy(structures, target, weight=weight)
+        loss: Tensor = self.overlap(structures, target)
+        loss = loss + self._voxels(structures, target, weight)
         if self.has_sides:
-            loss = loss + self.side_weight * self._side(logits[:, -1], batch["side"])
+            loss = loss + self.terms.side_weight * self._side(logits[:, -1], batch["side"])
         return loss
+
+    def _voxels(self, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the mean over voxels of a loss that is summed over structures."""
+        if self.terms.voxel == "cross-entropy":
+            return functional.cross_entropy(logits, target, weight=weight)
+        loss: Tensor = self.focal(logits, target)  # (n_batch, n_shares, nx, ny, nz)
+        if weight is not None:
+            loss = loss * weight.reshape(1, -1, 1, 1, 1)
+        return loss.sum(dim=1).mean()
 
     def _weight(self, balance: Tensor | None, device: torch.device) -> Tensor | None:
         """Weights of the cross-entropy, 1 on average over voxels."""

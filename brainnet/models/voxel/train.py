@@ -13,7 +13,7 @@ from brainnet.models.core.networks import build_network
 from brainnet.models.core.pretrain import start_from
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.core.state import History
-from brainnet.models.voxel.losses import SegmentationLoss
+from brainnet.models.voxel.losses import LossTerms, SegmentationLoss
 from brainnet.models.voxel.synthesis import HeadSynthesis
 
 __all__ = ["Epoch", "train_segmentation"]
@@ -59,6 +59,7 @@ def train_segmentation(
     recipe: Recipe,
     n_an_epoch: int = 100,
     balance: float = 0.0,
+    loss: LossTerms | None = None,
     start: Mapping[str, Tensor] | None = None,
     **options: Any,
 ) -> tuple[nn.Module, History]:
@@ -78,6 +79,8 @@ def train_segmentation(
         Images an epoch.
     balance : float
         How far small structures weigh more at the start; it falls to 0 half-way through.
+    loss : LossTerms, optional
+        What it lowers; Dice and cross-entropy by default.
     start : mapping, optional
         Weights to start from (of pre-training, or of another task): those whose name and shape
         are the network's are taken.
@@ -121,7 +124,7 @@ def train_segmentation(
         lambda epoch: Epoch(
             synthesis, epoch, n_an_epoch, balance * max(0.0, 1 - 2 * epoch / recipe.n_epochs)
         ),
-        SegmentationLoss(synthesis.table, shares=synthesis.shares()),
+        SegmentationLoss(synthesis.table, shares=synthesis.shares(), terms=loss),
         recipe=recipe,
         **options,
     )

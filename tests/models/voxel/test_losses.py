@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from brainnet.models.voxel.labels import LabelTable
-from brainnet.models.voxel.losses import SegmentationLoss
+from brainnet.models.voxel.losses import LossTerms, SegmentationLoss
 
 
 class _Says(nn.Module):
@@ -52,7 +52,7 @@ def test_the_side_costs_log_two_where_it_is_not_known(halves, toy_table):
     logits = torch.cat([shares.clamp(min=1e-9).log(), torch.zeros(1, 1, 4, 2, 1)], dim=1)
     known = torch.cat([logits[:, :3], torch.where(side[:, 1:] > 0, 50.0, -50.0)], dim=1)
     for weight in (0.0, 0.5, 2.0):
-        loss = SegmentationLoss(toy_table, side_weight=weight)
+        loss = SegmentationLoss(toy_table, terms=LossTerms(side_weight=weight))
         unsure, sure = (loss(_Says(each), _batch(shares, side)) for each in (logits, known))
         assert (unsure - sure).item() == pytest.approx(weight * math.log(2), abs=1e-5)
 
@@ -83,3 +83,46 @@ def test_bfloat16_logits_cost_nearly_the_same(halves, toy_table):
     single, half = (loss(_Says(each), _batch(shares, side)) for each in (logits, logits.bfloat16()))
     assert half.item() == pytest.approx(single.item(), rel=0.01)
     assert half.dtype == torch.float32
+
+
+def test_focal_loss_is_cross_entropy_by_what_is_not_known(halves, toy_table):
+    shares, side = halves
+    structures = (
+        torch.tensor([0.7, 0.2, 0.1]).log()[None, :, None, None, None].expand(1, 3, 4, 2, 1)
+    )
+    batch = _batch(shares, side)
+    model = _Says(torch.cat([structures, torch.zeros(1, 1, 4, 2, 1)], dim=1))
+    p = structures.exp()
+    for balance in (None, torch.tensor([0.5])):
+        given = batch if balance is None else batch | {"balance": balance}
+        parts = torch.tensor([0.5, 0.3, 0.2])
+        cross, focal = (
+            SegmentationLoss(toy_table, shares=parts, terms=LossTerms(voxel=voxel))(model, given)
+            for voxel in ("cross-entropy", "focal")
+        )
+        weight = torch.ones(3) if balance is None else parts**-0.5 / (parts**0.5).sum()
+        by_voxel = -shares * p.log() * weight.reshape(1, -1, 1, 1, 1)
+        expected = ((1 - (1 - p) ** 2) * by_voxel).sum(dim=1).mean()
+        assert (cross - focal).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_generalised_dice_weighs_by_the_inverse_square_of_size(halves, toy_table):
+    shares, side = halves
+    p = torch.tensor([0.5, 0.3, 0.2])[None, :, None, None, None].expand(1, 3, 4, 2, 1)
+    model = _Says(torch.cat([p.log(), torch.zeros(1, 1, 4, 2, 1)], dim=1))
+    plain, general = (
+        SegmentationLoss(toy_table, terms=LossTerms(overlap=overlap))(model, _batch(shares, side))
+        for overlap in ("dice", "generalised dice")
+    )
+    axes = (0, 2, 3, 4)
+    both, sizes = (p * shares).sum(axes)[1:], shares.sum(axes)[1:]
+    sums = sizes + p.sum(axes)[1:]
+    expected = 2 * (both / sizes**2).sum() / (sums / sizes**2).sum()
+    dice = (2 * both / sums).mean()
+    assert (general - plain).item() == pytest.approx((dice - expected).item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [{"overlap": "jaccard"}, {"voxel": "mse"}, {"side_weight": -1}])
+def test_a_term_that_there_is_not_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        LossTerms(**wrong)
