@@ -62,7 +62,7 @@ def compare_labels(
     >>> truth[2:8, 2:8, 2:8] = 17
     >>> table = compare_labels(np.roll(truth, 1, axis=0), truth, load_labels("brain"))
     >>> row = table.set_index("name").loc["left hippocampus"]
-    >>> round(row["dice"], 3), row["hd95"]
+    >>> round(float(row["dice"]), 3), float(row["hd95"])
     (0.833, 1.0)
     """
     found, truth = np.asarray(found), np.asarray(truth)

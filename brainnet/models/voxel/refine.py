@@ -66,8 +66,8 @@ def refine(
     >>> posterior[1, :, :7], posterior[2, :, :7] = 0.4, 0.6      # two voxels off, and unsure
     >>> posterior[1, :, 7:], posterior[2, :, 7:] = 0.6, 0.4
     >>> refined = refine(image, posterior, table)
-    >>> bool((refined[2, :, :5] > 0.9).all() and (refined[1, :, 5:] > 0.9).all())
-    True
+    >>> refined.argmax(dim=0)[6, :, 6].tolist()
+    [2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
     """
     near = (posterior[0] < 1 - _NEAR).numpy()
     if not near.any():

@@ -48,6 +48,7 @@ def divergence(
 
     Examples
     --------
+    >>> import torch
     >>> logits = torch.tensor([[1.0, -1.0, 0.5]])
     >>> float(divergence(logits, logits))
     0.0
