@@ -124,7 +124,7 @@ def test_pads_to_the_multiple_of_the_network_and_crops_back(name, options, multi
     if name == "SwinUNETR":
         pytest.importorskip("einops")
     model = _built(name, options)
-    n_channels, shape = options["in_channels"], (11, 22, 17)[: len(multiple)]
+    n_channels, shape = options["in_channels"], (33, 22, 17)[: len(multiple)]
     assert _demand(model, n_channels=n_channels, n_axes=len(multiple)).multiple == multiple
     image = _image(1, n_channels, *shape)
     padded = torch.zeros((1, n_channels, *[-(-n // m) * m for n, m in zip(shape, multiple)]))  # noqa: B905
