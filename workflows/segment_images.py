@@ -9,7 +9,7 @@ from brainnet import bids, io
 from brainnet.bids import ENTITY_ORDER, Scan, derivative_path
 from brainnet.bids.names import parse, shown
 from brainnet.io import DataError
-from brainnet.workflows.engine.step import dataset_of, uri_from
+from brainnet.workflows.engine.uris import dataset_of, uri_from
 
 __all__ = ["SUFFIXES", "Found", "Image", "find_images"]
 

@@ -102,15 +102,13 @@ def _score(
     result = voxel.segment(head.img, segmenter)
     seconds = time.perf_counter() - start
     labels = np.asarray(result.labels_img.dataobj)
-    wanted = tuple(int(each) for each in segmenter.table.indices[1:])
-    there = [each for each in wanted if (truth == each).any()]
-    overlap = heads.dice(truth, labels, tuple(there))
-    surface = compare_labels(labels, truth, segmenter.table, spacing=spacing)
+    measures = compare_labels(labels, truth, segmenter.table, spacing=spacing)
+    measures = measures[measures["dice"].notna()].set_index("index")
     brain = brain_of(truth, segmenter.table)
     return {
         "head": number, "contrast": contrast, "spacing": spacing, "seconds": seconds,
-        "dice": float(np.mean(list(overlap.values()))), "by label": overlap,
-        "hd95": float(surface["hd95"].mean()), "asd": float(surface["asd"].mean()),
+        **{key: float(measures[key].mean()) for key in ("dice", "hd95", "asd")},
+        "by label": measures["dice"].to_dict(),
         "mask": _overlap(brain, np.asarray(result.mask_img.dataobj)),
         "icv": _icv_error(brain, head.img, result.icv_mm3),
         "quality": result.quality.score, "trusted": result.quality.trusted,

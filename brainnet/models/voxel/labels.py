@@ -18,7 +18,8 @@ from brainnet.io import DataError, load_table, load_text
 __all__ = ["LabelTable", "load_labels"]
 
 _COLUMNS = ("index", "name", "structure", "side", "tissue", "sources")
-_SIDES, _TISSUES = ("left", "right"), ("GM", "WM", "CSF")
+TISSUES = ("GM", "WM", "CSF")
+_SIDES = ("left", "right")
 #: Label maps hold numbers below this.
 MAX_SOURCE = 4096
 #: Label maps are written in int16.
@@ -76,7 +77,7 @@ class LabelTable:
                 f"regions must have an index from 1 to {_MAX_INDEX}, once each; got "
                 f"{', '.join(map(str, regions['index'])):.60}. Number them anew."
             )
-        for column, known in (("side", _SIDES), ("tissue", _TISSUES)):
+        for column, known in (("side", _SIDES), ("tissue", TISSUES)):
             given = regions[column].dropna()
             if not given.isin(known).all():
                 raise ValueError(
@@ -134,6 +135,11 @@ class LabelTable:
     def has_sides(self) -> bool:
         """Whether any structure has a left and a right."""
         return bool(self.regions["side"].isin(_SIDES).any())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the structures are all that lies in the skull, the outer fluid too."""
+        return OUTER_FLUID in self.structures
 
     @property
     def n_channels(self) -> int:

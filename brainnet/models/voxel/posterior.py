@@ -14,11 +14,10 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from brainnet.models.voxel.labels import OUTER_FLUID, LabelTable
+from brainnet.models.voxel.labels import TISSUES, LabelTable
 
-__all__ = ["TISSUES", "Painted", "brain_of", "brain_share", "paint", "tidy"]
+__all__ = ["Painted", "brain_of", "brain_share", "paint", "tidy"]
 
-TISSUES = ("GM", "WM", "CSF")
 #: Structures that are rightly in pieces: thin sheets and clefts.
 _IN_PIECES = ("extracerebral CSF", "cerebral cortex", "inferior lateral ventricle")
 #: The fluid below the lowest of these is the spine's.
@@ -253,7 +252,7 @@ def _near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _whole(mask: NDArray[np.bool_], table: LabelTable) -> NDArray[np.bool_]:
     """Return what is believed of a mask: one piece of a brain, large pieces of parts of it."""
-    return _largest(mask) if OUTER_FLUID in table.structures else _large_pieces(mask)
+    return _largest(mask) if table.is_whole else _large_pieces(mask)
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

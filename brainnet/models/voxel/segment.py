@@ -21,8 +21,8 @@ from brainnet.models.core.checkpoint import CARD, load_checkpoint
 from brainnet.models.core.predict import Activation, predict
 from brainnet.models.voxel import quality
 from brainnet.models.voxel.conform import UNKNOWN_FORM, Conformed, affine_of, conform
-from brainnet.models.voxel.labels import OUTER_FLUID, LabelTable, load_labels
-from brainnet.models.voxel.posterior import TISSUES, brain_share, paint, tidy
+from brainnet.models.voxel.labels import TISSUES, LabelTable, load_labels
+from brainnet.models.voxel.posterior import brain_share, paint, tidy
 from brainnet.models.voxel.quality import Quality
 from brainnet.models.voxel.refine import refine
 
@@ -213,7 +213,7 @@ def _find_brain(head: Conformed, segmenter: Segmenter, max_memory: float) -> Con
         share = predict(
             segmenter.network, brain.tensor(), activation=activation, max_memory=max_memory
         )
-        least_ml = _LEAST_ML if OUTER_FLUID in segmenter.table.structures else 0.0
+        least_ml = _LEAST_ML if segmenter.table.is_whole else 0.0
         ends = _extent(share[0, 0].numpy() > 0.5, head.voxel_size, least_ml)
         if ends is None:
             return brain
