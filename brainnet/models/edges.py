@@ -1,57 +1,17 @@
 """What every staging model needs first: edges as a table, and unmeasured edges filled in-fold.
 
-The contract of all models: ``networks`` is one array of shape
-``(n_subjects, n_modalities, n_regions, n_regions)``, symmetric in its last two axes, NaN where
-a region (or a whole modality) of that subject was not measured. The diagonal is ignored.
+The contract of all models: ``networks`` are :class:`~brainnet.cohort.subjects.Subjects`, or one
+array of shape ``(n_subjects, n_modalities, n_regions, n_regions)``, symmetric in its last two axes,
+NaN where a region (or a whole modality) of that subject was not measured. The diagonal is ignored.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-__all__ = ["EdgeImputer", "EdgeTable", "check_networks"]
+from brainnet.cohort.subjects import as_subjects
 
-
-def check_networks(networks: ArrayLike) -> NDArray[np.float64]:
-    """Return the networks as a float array, or raise what is wrong with them.
-
-    Parameters
-    ----------
-    networks : (n_subjects, n_modalities, n_regions, n_regions) array
-        Edge weights of any unit; NaN where not measured.
-
-    Returns
-    -------
-    (n_subjects, n_modalities, n_regions, n_regions) float64 array
-
-    Raises
-    ------
-    ValueError
-        If the array is not four-dimensional and square, has fewer than two regions, is not
-        symmetric, or holds an infinite value.
-
-    Examples
-    --------
-    >>> check_networks([[[[0, 1], [1, 0]]]]).shape
-    (1, 1, 2, 2)
-    """
-    checked = np.asarray(networks, dtype=np.float64)
-    if checked.ndim != 4 or checked.shape[2] != checked.shape[3] or checked.shape[2] < 2:
-        raise ValueError(
-            "networks must be (n_subjects, n_modalities, n_regions, n_regions) with at least two "
-            f"regions; got shape {checked.shape}. Pass dataset['edges'].values of a cohort."
-        )
-    if np.isinf(checked).any():
-        raise ValueError(
-            "networks must be finite or NaN; got an infinite edge. "
-            "Clip correlations below 1 before Fisher's z."
-        )
-    if not np.allclose(checked, checked.swapaxes(2, 3), rtol=1e-5, atol=1e-8, equal_nan=True):
-        raise ValueError(
-            "networks must be symmetric in their last two axes; got a directed network. "
-            "Symmetrise it first, for example (w + w.T) / 2."
-        )
-    return checked
+__all__ = ["EdgeImputer", "EdgeTable"]
 
 
 class EdgeTable(TransformerMixin, BaseEstimator):
@@ -68,12 +28,12 @@ class EdgeTable(TransformerMixin, BaseEstimator):
 
     def fit(self, networks: ArrayLike, y: object = None) -> "EdgeTable":
         """Remember the shape of one subject."""
-        self.shape_: tuple[int, ...] = check_networks(networks).shape[1:]
+        self.shape_: tuple[int, ...] = as_subjects(networks).edges.shape[1:]
         return self
 
     def transform(self, networks: ArrayLike) -> NDArray[np.float64]:
         """Return ``(n_subjects, n_modalities * n_regions * (n_regions - 1) / 2)`` edges."""
-        checked = check_networks(networks)
+        checked = as_subjects(networks).edges
         _same_shape(checked, self.shape_)
         rows, columns = np.triu_indices(checked.shape[-1], k=1)
         table: NDArray[np.float64] = checked[:, :, rows, columns].reshape(len(checked), -1)
@@ -127,7 +87,7 @@ class EdgeImputer(TransformerMixin, BaseEstimator):
 
     def transform(self, networks: ArrayLike) -> NDArray[np.float64]:
         """Return a copy without NaN and with a zero diagonal."""
-        checked = check_networks(networks)
+        checked = as_subjects(networks).edges
         _same_shape(checked, self.medians_.shape)
         filled = np.where(np.isnan(checked), self.medians_, checked)
         diagonal = np.arange(filled.shape[-1])

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
+
+from brainnet.models.graph.brains import Brains, strongest
 
 STAGES = np.array(["CN", "EMCI", "AD"])
 
@@ -25,3 +28,25 @@ def _planted_networks(n_subjects=45, n_regions=12, *, effect=0.3, n_modalities=2
 def planted_networks():
     """The generator above."""
     return _planted_networks
+
+
+def _brains(n_subjects=3, n_regions=7, n_modalities=2, n_context=0, seed=0, density=0.4):
+    """A batch of random networks with their connection profiles as node features."""
+    rng = np.random.default_rng(seed)
+    shape = (n_subjects, n_modalities, n_regions, n_regions)
+    weights = torch.from_numpy(rng.normal(0.1, 0.3, shape).astype(np.float32))
+    weights = (weights + weights.mT) * (1 - torch.eye(n_regions))
+    context = rng.normal(size=(n_subjects, n_context)).astype(np.float32)
+    return Brains(
+        nodes=weights,
+        edges=weights,
+        adjacency=strongest(weights, density=density),
+        context=torch.from_numpy(context),
+        present=torch.ones(n_subjects, n_modalities, dtype=torch.bool),
+    )
+
+
+@pytest.fixture
+def brains():
+    """The generator above."""
+    return _brains

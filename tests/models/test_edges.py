@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from brainnet.models.edges import EdgeImputer, EdgeTable, check_networks
+from brainnet.cohort.subjects import check_networks
+from brainnet.models.edges import EdgeImputer, EdgeTable
 
 
 def _symmetric(shape, seed=0):

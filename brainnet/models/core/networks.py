@@ -16,7 +16,7 @@ NETWORKS: Mapping[str, str] = {
     "SegResNet": "monai.networks.nets:SegResNet",
     "SwinUNETR": "monai.networks.nets:SwinUNETR",
     "UNet": "monai.networks.nets:UNet",
-    "MultiplexGCN": "brainnet.models.graph.gcn:MultiplexGCN",
+    "GCN": "brainnet.models.graph.gcn:GCN",
 }
 
 

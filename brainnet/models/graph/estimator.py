@@ -1,6 +1,6 @@
-"""The graph network as a scikit-learn classifier: fitted, cloned and scored like any other."""
+"""A graph network as a scikit-learn classifier: fitted, cloned and scored like any other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,22 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
-from torch_geometric.loader import DataLoader
 
+from brainnet.cohort import STAGES
+from brainnet.cohort.subjects import as_subjects
 from brainnet.io import DataError
 from brainnet.models.core.checkpoint import CARD, load_arrays, load_checkpoint, save_checkpoint
-from brainnet.models.core.fit import fit, fork_seed
-from brainnet.models.core.networks import NETWORKS
+from brainnet.models.core.fit import fit, fork_seed, make_fabric
+from brainnet.models.core.networks import NETWORKS, build_network
 from brainnet.models.core.pretrain import start_from
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.edges import EdgeImputer
-from brainnet.models.graph.gcn import MultiplexGCN
-from brainnet.models.graph.pretrain import Pretrained, check_density, scale_of
+from brainnet.models.graph.brains import Brains
+from brainnet.models.graph.heads import HEADS, Head
+from brainnet.models.graph.inputs import GraphInputs
+from brainnet.models.graph.pretrain import Pretrained
 
-__all__ = ["TASK", "GraphClassifier", "multiplex_graph"]
+__all__ = ["TASK", "GraphClassifier"]
 
 TASK = "staging"  # what the card of a saved classifier says
 
@@ -33,34 +35,50 @@ BATCH_SIZE = 32  # subjects a step
 HELD_OUT_ONE_IN = 5  # training subjects, to say when to stop
 PATIENCE = 15  # epochs without a better held-out loss
 
+_SCALES = ("centre", "spread", "feature_centre", "feature_spread", "context_centre",
+           "context_spread")  # fmt: skip
+_SIZES = ("n_features", "n_modalities", "n_regions", "n_context", "n_outputs")
+
 
 class GraphClassifier(ClassifierMixin, BaseEstimator):
-    """Stage subjects from their networks with a :class:`~brainnet.models.graph.gcn.MultiplexGCN`.
+    """Stage subjects from their networks with a graph network.
 
     Everything it learns, it learns in :meth:`fit`: the medians that fill unmeasured edges, the
-    mean and spread of each edge that scale the node features, the weights, and (on an inner part
-    of the training subjects) when to stop. Graphs keep each subject's strongest positive edges
-    up to ``density``; that step looks at one subject at a time and learns nothing.
+    mean and spread that scale edges and features, the weights, and (on an inner part of the
+    training subjects) when to stop. Graphs keep each subject's strongest positive edges up to
+    ``density``; that step looks at one subject at a time and learns nothing.
 
     Parameters
     ----------
+    network : str or callable
+        Name of a graph network (:data:`~brainnet.models.core.networks.NETWORKS`), or what makes
+        one: ``network(n_features, n_modalities=, n_regions=, n_context=, n_outputs=, n_hidden=)``;
+        it takes :class:`~brainnet.models.graph.brains.Brains`.
+    features : sequence of str
+        What describes a region: ``profile`` (its edges), ``measures``, ``values`` (volume, SUVR),
+        ``coordinates``.
+    context : sequence of str
+        What describes the subject as a whole: ``graph_measures``, ``regional_means``.
+    head : str or Head
+        ``categorical``, or another of :data:`~brainnet.models.graph.heads.HEADS`.
     density : float
         Share of all possible edges kept in each modality's graph, in (0, 1].
     n_hidden : int
         Channels of the network.
+    options : mapping, optional
+        More of the network's own options.
     n_epochs : int
         Most epochs. A fifth of the training subjects of every stage is held out to decide when
         to stop: after 15 epochs without a better loss on them, back to the best. Where a stage
         has fewer than two training subjects nothing can be held out, and it stops after 15.
-    learning_rate : float
+    learning_rate, weight_decay : float
         Of AdamW.
-    network : callable
-        Makes the torch module, as ``network(n_regions, n_modalities=, n_stages=, n_hidden=)``;
-        its input is a batch of :func:`multiplex_graph`, its output logits.
     start : Pretrained, optional
         What :func:`~brainnet.models.graph.pretrain.pretrain_connectomes` learned on other
         subjects: the encoders start from it, and its medians, means and spreads are used in
         place of the training subjects' own.
+    device : str
+        ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
     seed : int
         Decides initial weights, dropout, order of subjects and the inner split. torch's global
         generator is left as it was.
@@ -68,9 +86,9 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : (n_stages,) array
-    imputer_ : EdgeImputer
-    centre_, spread_ : (n_modalities, n_regions, n_regions) float32 arrays
-    model_ : MultiplexGCN
+        In order of severity where all of them are stages.
+    inputs_ : GraphInputs
+    model_ : torch.nn.Module
         On the CPU, in evaluation mode.
     history_ : History
         Losses by epoch and the epoch kept.
@@ -91,23 +109,35 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     1.0
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (scikit-learn's way: one flat list to search over)
         self,
         *,
+        network: str | Callable[..., nn.Module] = "GCN",
+        features: Sequence[str] = ("profile",),
+        context: Sequence[str] = (),
+        head: str | Head = "categorical",
         density: float = 0.2,
         n_hidden: int = 32,
+        options: Mapping[str, Any] | None = None,
         n_epochs: int = 100,
         learning_rate: float = 3e-3,
-        network: Callable[..., nn.Module] = MultiplexGCN,
+        weight_decay: float = 1e-2,
         start: Pretrained | None = None,
+        device: str = "auto",
         seed: int = 0,
     ) -> None:
+        self.network = network
+        self.features = features
+        self.context = context
+        self.head = head
         self.density = density
         self.n_hidden = n_hidden
+        self.options = options
         self.n_epochs = n_epochs
         self.learning_rate = learning_rate
-        self.network = network
+        self.weight_decay = weight_decay
         self.start = start
+        self.device = device
         self.seed = seed
 
     def fit(
@@ -117,39 +147,46 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        networks : (n_subjects, n_modalities, n_regions, n_regions) array
+        networks : Subjects or (n_subjects, n_modalities, n_regions, n_regions) array
             NaN where not measured.
         stages : (n_subjects,) array
         groups : (n_subjects,) array, optional
             Participant of each row: rows of one participant stay on one side of the inner split.
         """
         labels = np.asarray(stages)
-        self._check(labels)
-        self.classes_, targets = np.unique(labels, return_inverse=True)
-        if self.start is None:
-            self.imputer_ = EdgeImputer().fit(networks)
-            filled = self.imputer_.transform(networks)
-            self.centre_, self.spread_ = scale_of(filled)
-        else:
-            self.imputer_ = _imputer(self.start.medians)
-            filled = self.imputer_.transform(networks)
-            self.centre_, self.spread_ = self.start.centre, self.start.spread
-        graphs = self._graphs(filled, targets)
+        if np.unique(labels).size < 2:
+            raise ValueError(f"stages must hold two or more; got {np.unique(labels).tolist()}.")
+        subjects = as_subjects(networks)
+        self.classes_ = in_order(labels)
+        places = {each: place for place, each in enumerate(self.classes_.tolist())}
+        targets = np.array([places[each] for each in labels.tolist()])
+        self.inputs_ = GraphInputs(
+            density=self.density, features=self.features, context=self.context
+        ).fit(subjects)
+        if self.start is not None:
+            self.inputs_.imputer_ = _imputer(self.start.medians)
+            self.inputs_.centre_, self.inputs_.spread_ = self.start.centre, self.start.spread
+        brains = self.inputs_.transform(subjects)
         rows = np.arange(labels.size) if groups is None else np.asarray(groups)
-        with fork_seed(self.seed):
-            self._train(graphs, targets, rows)
+        with fork_seed(index(self.seed)):
+            self._train(brains, targets, rows)
         return self
 
     def predict_proba(self, networks: ArrayLike) -> NDArray[np.float64]:
         """Return ``(n_subjects, n_stages)`` probabilities in the order of ``classes_``."""
+        probabilities: NDArray[np.float64] = (
+            self._head.probabilities(self.outputs(networks)).double().numpy()
+        )
+        return probabilities
+
+    def outputs(self, networks: ArrayLike) -> Tensor:
+        """Return what the network gives for each subject, ``(n_subjects, n_outputs)``."""
         check_is_fitted(self, "model_")
-        graphs = self._graphs(self.imputer_.transform(networks), None)
-        order = torch.Generator()  # a loader without its own draws from the global one
+        brains = self.inputs_.transform(networks)
+        rows = torch.arange(len(brains.nodes)).split(BATCH_SIZE)
         # core.predict cuts images to windows; a graph goes in whole
-        batches = DataLoader(graphs, BATCH_SIZE, generator=order)
         with torch.no_grad():
-            logits = torch.cat([self.model_(batch) for batch in batches])
-        return torch.softmax(logits.double(), dim=1).numpy()
+            return torch.cat([self.model_(brains.rows(chosen)) for chosen in rows])
 
     def predict(self, networks: ArrayLike) -> NDArray[np.str_]:
         """Return the most probable stage of each subject."""
@@ -182,7 +219,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             number of names is not that of the axis.
         """
         check_is_fitted(self, "model_")
-        n_modalities, n_regions, _ = self.centre_.shape
+        n_modalities, n_regions, _ = self.inputs_.centre_.shape
         for name, given, size in (
             ("modalities", modalities, n_modalities), ("regions", regions, n_regions),
         ):  # fmt: skip
@@ -190,11 +227,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
                 raise ValueError(f"{name} must be {size} names; got {len(given)}. Name them all.")
         names = {"modalities": list(modalities), "regions": list(regions)}
         card = self._card() | names | {"scores": dict(scores or {})}
-        arrays = {
-            "medians": torch.from_numpy(self.imputer_.medians_),
-            "centre": torch.from_numpy(self.centre_),
-            "spread": torch.from_numpy(self.spread_),
-        }
+        arrays = {name: torch.from_numpy(getattr(self.inputs_, name + "_")) for name in _SCALES}
+        arrays["medians"] = torch.from_numpy(self.inputs_.imputer_.medians_)
         return save_checkpoint(folder, self.model_, card, arrays=arrays)
 
     @classmethod
@@ -212,37 +246,46 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         model, card = load_checkpoint(folder, task=TASK)
         arrays = {name: each.numpy() for name, each in load_arrays(folder, card).items()}
         try:
-            options, training = card["network"]["options"], card["training"]
+            own, training = card["inputs"], card["training"]
+            options = dict(card["network"]["options"])
+            sizes = {name: options.pop(name) for name in _SIZES}
             classifier = cls(
-                density=card["density"], n_hidden=options["n_hidden"],
-                n_epochs=training["n_epochs"], learning_rate=training["learning_rate"],
+                network=card["network"]["name"],
+                features=tuple(own["features"]), context=tuple(own["context"]),
+                head=card["head"], density=own["density"], n_hidden=options.pop("n_hidden"),
+                options=options or None, n_epochs=training["n_epochs"],
+                learning_rate=training["learning_rate"], weight_decay=training["weight_decay"],
                 seed=training["seed"],
             )  # fmt: skip
             classifier.classes_ = np.asarray(card["stages"])
-            classifier.centre_, classifier.spread_ = arrays["centre"], arrays["spread"]
-            classifier.imputer_ = _imputer(arrays["medians"])
-            n_modalities, n_regions = options["n_modalities"], options["n_features"]
-            fits = classifier.classes_.shape == (options["n_stages"],) and all(
-                each.shape == (n_modalities, n_regions, n_regions) for each in arrays.values()
-            )
+            classifier.inputs_ = GraphInputs(**own)
+            classifier.inputs_.imputer_ = _imputer(arrays.pop("medians"))
+            for name in _SCALES:
+                setattr(classifier.inputs_, name + "_", arrays[name])
+            _check_fit(classifier, sizes)
         except (KeyError, TypeError, ValueError) as error:
             what = f"the card is not that of a classifier of stages ({error!r})"
             raise DataError(folder / CARD, what, "Save the classifier anew") from error
-        if not fits:
-            what = "stages, centre, spread and medians do not fit the network"
-            raise DataError(folder / CARD, what, "Save the classifier anew")
         classifier.model_, classifier.card_ = model, card
         return classifier
 
     def _card(self) -> dict[str, Any]:
+        if not isinstance(self.head, str):
+            raise ValueError(f"head must be one of {', '.join(HEADS)} to be saved.")
         return {
             "task": TASK,
             "network": {"name": self._network_name(), "options": self._options()},
             "stages": self.classes_.tolist(),
-            "density": float(self.density),
+            "head": self.head,
+            "inputs": {
+                "density": float(self.density),
+                "features": list(self.features),
+                "context": list(self.context),
+            },
             "training": {
                 "n_epochs": index(self.n_epochs),
                 "learning_rate": float(self.learning_rate),
+                "weight_decay": float(self.weight_decay),
                 "seed": index(self.seed),
                 "pretrained": self.start is not None,
                 "train_loss": self.history_.train_loss,
@@ -258,109 +301,115 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
                 return name
         raise ValueError(f"network must be one of {', '.join(NETWORKS)} to be saved; got {made}.")
 
-    def _options(self) -> dict[str, int]:
-        n_modalities, n_regions, _ = self.centre_.shape
+    @property
+    def _head(self) -> Head:
+        if isinstance(self.head, str):
+            if self.head not in HEADS:
+                raise ValueError(f"head must be one of {', '.join(HEADS)}; got {self.head!r}.")
+            return HEADS[self.head]
+        return self.head
+
+    def _options(self) -> dict[str, Any]:
+        """All that the network is made with."""
         return {
-            "n_features": n_regions,
-            "n_modalities": n_modalities,
-            "n_stages": int(self.classes_.size),
+            **self.inputs_.sizes,
+            "n_outputs": self._head.n_outputs(int(self.classes_.size)),
             "n_hidden": index(self.n_hidden),
+            **(self.options or {}),
         }
 
-    def _check(self, labels: NDArray) -> None:
-        check_density(self.density)
-        if np.unique(labels).size < 2:
-            raise ValueError(f"stages must hold two or more; got {np.unique(labels).tolist()}.")
+    def _build(self) -> nn.Module:
+        if isinstance(self.network, str):
+            return build_network(self.network, self._options())
+        options = self._options()
+        return self.network(options.pop("n_features"), **options)
 
-    def _graphs(self, filled: NDArray[np.float64], targets: NDArray | None) -> list[Data]:
-        """One PyG graph a subject; node features are scaled connection profiles."""
-        profiles = (filled.astype(np.float32) - self.centre_) / self.spread_
-        graphs = [
-            multiplex_graph(weights, profile, density=self.density)
-            for weights, profile in zip(filled, profiles, strict=True)
-        ]
-        for graph, target in zip(graphs, targets if targets is not None else [], strict=False):
-            graph.y = torch.tensor([target])
-        return graphs
-
-    def _train(self, graphs: list[Data], targets: NDArray, groups: NDArray) -> None:
+    def _train(self, brains: Brains, targets: NDArray, groups: NDArray) -> None:
         """Build the network and fit it, holding out an inner part where there is one."""
-        inner, held_out = _inner_split(targets, groups, self.seed)
+        inner, held_out = _inner_split(targets, groups, index(self.seed))
         counts = np.bincount(targets, minlength=self.classes_.size)
         share = torch.tensor(targets.size / (self.classes_.size * counts), dtype=torch.float32)
-        options = self._options()
-        self.model_ = self.network(options.pop("n_features"), **options)
+        self.model_ = self._build()
         if self.start is not None:
             start_from(self.model_, self.start.weights)
-        loader = DataLoader([graphs[each] for each in inner], BATCH_SIZE, shuffle=True)
+        device = _device(self.device)
+        data = _Rows(brains.to(device), torch.from_numpy(targets).to(device))
         n_epochs = index(self.n_epochs)
+        recipe = Recipe(
+            n_epochs=n_epochs if held_out else min(PATIENCE, n_epochs),
+            learning_rate=float(self.learning_rate),
+            weight_decay=float(self.weight_decay),
+            patience=PATIENCE,
+            seed=index(self.seed),
+        )
         self.history_ = fit(
             self.model_,
-            lambda _: loader,
-            _StageLoss(share),
-            validation=[Batch.from_data_list([graphs[i] for i in held_out])] if held_out else None,
-            recipe=Recipe(
-                n_epochs=n_epochs if held_out else min(PATIENCE, n_epochs),
-                learning_rate=float(self.learning_rate),
-                patience=PATIENCE,
-                seed=index(self.seed),
-            ),
+            lambda _: data.shuffled(inner),
+            _StageLoss(self._head, share.to(device)),
+            validation=[data.take(torch.tensor(held_out))] if held_out else None,
+            recipe=recipe,
+            fabric=make_fabric(recipe, accelerator=device),
         )
+        self.model_.cpu()
 
 
-def multiplex_graph(
-    weights: NDArray[np.float64], profiles: NDArray[np.float32], *, density: float
-) -> Data:
-    """Return one subject as a PyG graph with an edge set for each modality.
+class _Rows:
+    """Subjects and their stages in batches."""
 
-    Each modality keeps its strongest positive edges, as many as ``density`` says, in both
-    directions. Any PyG convolution that takes edge weights can run on the result.
+    def __init__(self, brains: Brains, targets: Tensor) -> None:
+        self.brains, self.targets = brains, targets
 
-    Parameters
-    ----------
-    weights : (n_modalities, n_regions, n_regions) array
-        Symmetric and finite. Edges at or below 0 are never kept.
-    profiles : (n_modalities, n_regions, n_features) float32 array
-        Node features.
-    density : float
-        Share of the ``n_regions * (n_regions - 1) / 2`` possible edges, in (0, 1].
+    def take(self, rows: Tensor) -> tuple[Brains, Tensor]:
+        return self.brains.rows(rows), self.targets[rows]
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``x`` ``(n_regions, n_modalities, n_features)``, ``edge_index_m`` ``(2, n_edges)`` and
-        ``edge_weight_m`` ``(n_edges,)`` for each modality ``m``.
-
-    Examples
-    --------
-    >>> weights = np.array([[[0, 0.9, 0.1], [0.9, 0, -0.5], [0.1, -0.5, 0]]])
-    >>> graph = multiplex_graph(weights, weights.astype(np.float32), density=1 / 3)
-    >>> graph.edge_index_0.tolist()
-    [[0, 1], [1, 0]]
-    """
-    n_regions = weights.shape[-1]
-    graph = Data(x=torch.from_numpy(profiles.transpose(1, 0, 2).copy()), num_nodes=n_regions)
-    rows, columns = np.triu_indices(n_regions, k=1)
-    n_kept = max(1, round(density * rows.size))
-    for modality, each in enumerate(weights):
-        edges = each[rows, columns]
-        strongest = np.argsort(-edges, kind="stable")[:n_kept]
-        kept = np.sort(strongest[edges[strongest] > 0])
-        ends = np.stack([rows[kept], columns[kept]])
-        both_ways = np.concatenate([ends, ends[::-1]], axis=1)
-        graph[f"edge_index_{modality}"] = torch.from_numpy(both_ways)
-        graph[f"edge_weight_{modality}"] = torch.from_numpy(np.tile(edges[kept], 2)).float()
-    return graph
+    def shuffled(self, rows: Sequence[int]) -> Iterator[tuple[Brains, Tensor]]:
+        """Yield the rows in batches, in an order drawn from torch's generator."""
+        order = torch.tensor(rows)[torch.randperm(len(rows))]
+        yield from (self.take(each) for each in order.split(BATCH_SIZE))
 
 
 class _StageLoss:
-    """Cross-entropy in which every stage weighs the same; a class so that models pickle."""
+    """The head's loss in which every stage weighs the same; a class so that models pickle."""
 
-    def __init__(self, share: Tensor) -> None:
-        self.share = share
+    def __init__(self, head: Head, share: Tensor) -> None:
+        self.head, self.share = head, share
 
-    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        return nn.functional.cross_entropy(model(batch), batch.y, weight=self.share)
+    def __call__(self, model: nn.Module, batch: tuple[Brains, Tensor]) -> Tensor:
+        brains, targets = batch
+        return self.head.loss(model(brains), targets, self.share)
+
+
+def in_order(labels: NDArray) -> NDArray:
+    """Return the classes: stages from healthy to ill where all are stages, else sorted."""
+    classes = np.unique(labels)
+    if set(classes.tolist()) <= set(STAGES):
+        return np.array(sorted(classes.tolist(), key=STAGES.index))
+    return classes
+
+
+def _device(name: str) -> str:
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda; got {name!r}.")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ValueError("device must be one that is there; torch sees no CUDA device. Use cpu.")
+    return "cuda" if there and name != "cpu" else "cpu"
+
+
+def _check_fit(classifier: GraphClassifier, sizes: Mapping[str, int]) -> None:
+    """Raise a ValueError where what was learned does not fit the network."""
+    inputs = classifier.inputs_
+    n_modalities, n_regions = sizes["n_modalities"], sizes["n_regions"]
+    edges = (n_modalities, n_regions, n_regions)
+    n_outputs = classifier._head.n_outputs(len(classifier.classes_))
+    fits = (
+        inputs.imputer_.medians_.shape == inputs.centre_.shape == inputs.spread_.shape == edges
+        and inputs.feature_centre_.shape == inputs.feature_spread_.shape
+        and inputs.context_centre_.shape == inputs.context_spread_.shape
+        and inputs.sizes | {"n_outputs": n_outputs} == dict(sizes)
+    )
+    if not fits:
+        raise ValueError("stages, scales and medians do not fit the network")
 
 
 def _imputer(medians: NDArray[np.float64]) -> EdgeImputer:

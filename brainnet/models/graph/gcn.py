@@ -1,38 +1,61 @@
-"""A graph convolutional network over the multiplex network of one brain."""
+"""Graph convolutions (Kipf and Welling), multiplied out as dense matrices."""
 
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch
 from torch_geometric.nn import DenseGCNConv
-from torch_geometric.utils import to_dense_adj
 
-__all__ = ["MultiplexGCN"]
+from brainnet.models.graph.modalities import SideBySide
+
+__all__ = ["GCN", "GCNEncoder"]
 
 
-class MultiplexGCN(nn.Module):
-    """Encode each modality's graph by graph convolutions, pool, join, and classify.
+class GCNEncoder(nn.Module):
+    r"""Convolve the nodes of one graph a subject, then take their mean and maximum.
 
-    Every subject is one PyG graph whose nodes are the regions. Modality ``m`` has its own node
-    features ``x[:, m]`` and its own edges ``edge_index_m`` with weights ``edge_weight_m``
-    (:func:`brainnet.models.graph.estimator.multiplex_graph`).
-
-    The convolution is :math:`D^{-1/2} (A + I) D^{-1/2} X W`. Brain graphs are small and dense
-    (84 regions, a fifth of all edges), so it is multiplied out as dense matrices: the same
-    numbers as ``GCNConv`` on the list of edges, some nine times faster on a CPU.
+    The convolution is :math:`D^{-1/2} (A + I) D^{-1/2} X W`, as ``GCNConv`` has it.
 
     Parameters
     ----------
-    n_features : int
-        Features of a node in one modality.
-    n_modalities, n_stages : int
-    n_hidden : int
-        Channels of every graph convolution and of the head.
+    n_features, n_hidden : int
     n_layers : int
-        Graph convolutions in a row; each reaches one hop further.
+        Convolutions in a row; each reaches one hop further.
     dropout : float
-        Share of channels zeroed in training, between convolutions and in the head.
+        Share of channels zeroed in training, between convolutions.
+    """
+
+    def __init__(self, n_features: int, n_hidden: int, *, n_layers: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [n_features] + [n_hidden] * n_layers
+        self.layers = nn.ModuleList(
+            DenseGCNConv(before, after) for before, after in pairwise(sizes)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def embed(self, nodes: Tensor, adjacency: Tensor) -> Tensor:
+        """Return the embeddings ``(n_subjects, n_regions, n_hidden)``."""
+        for number, convolve in enumerate(self.layers):
+            nodes = torch.relu(convolve(self.dropout(nodes) if number else nodes, adjacency))
+        return nodes
+
+    def forward(self, nodes: Tensor, edges: Tensor, adjacency: Tensor) -> Tensor:
+        """Return ``(n_subjects, 2 * n_hidden)``."""
+        nodes = self.embed(nodes, adjacency)
+        return torch.cat([nodes.mean(dim=1), nodes.amax(dim=1)], dim=1)
+
+
+class GCN(SideBySide):
+    """A graph convolutional network a modality, joined in one head.
+
+    Parameters
+    ----------
+    n_features, n_modalities, n_regions, n_context, n_outputs : int
+        What comes in and out (:class:`~brainnet.models.graph.brains.Brains`).
+    n_hidden : int
+        Channels of every convolution and of the head.
+    n_layers : int
+    dropout : float
 
     References
     ----------
@@ -45,57 +68,22 @@ class MultiplexGCN(nn.Module):
         n_features: int,
         *,
         n_modalities: int,
-        n_stages: int,
+        n_regions: int,
+        n_context: int,
+        n_outputs: int,
         n_hidden: int = 32,
         n_layers: int = 2,
         dropout: float = 0.3,
     ) -> None:
-        super().__init__()
-        sizes = [n_features] + [n_hidden] * n_layers
-        self.encoders = nn.ModuleList(
-            nn.ModuleList(DenseGCNConv(size_in, size_out) for size_in, size_out in pairwise(sizes))
+        encoders = (
+            GCNEncoder(n_features, n_hidden, n_layers=n_layers, dropout=dropout)
             for _ in range(n_modalities)
         )
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Sequential(
-            nn.Linear(2 * n_hidden * n_modalities, n_hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(n_hidden, n_stages),
+        super().__init__(
+            encoders,
+            n_encoded=2 * n_hidden,
+            n_context=n_context,
+            n_outputs=n_outputs,
+            n_hidden=n_hidden,
+            dropout=dropout,
         )
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Return the logits ``(n_subjects, n_stages)`` of a batch of subjects."""
-        pooled = [self.encode(batch, modality) for modality in range(len(self.encoders))]
-        joined = torch.cat(pooled, dim=1)  # (n_subjects, n_modalities * 2 * n_hidden)
-        logits: Tensor = self.head(self.dropout(joined))
-        return logits
-
-    def encode(self, batch: Batch, modality: int) -> Tensor:
-        """Return the mean and maximum over regions of one modality's node embeddings."""
-        adjacency = to_dense_adj(
-            batch[f"edge_index_{modality}"],  # (2, n_edges)
-            batch.batch,
-            batch[f"edge_weight_{modality}"],  # (n_edges,)
-            batch_size=batch.num_graphs,
-        )  # (n_subjects, n_regions, n_regions)
-        nodes = batch.x[:, modality].unflatten(0, (batch.num_graphs, -1))
-        nodes = self.embed(nodes, adjacency, modality)
-        return torch.cat(
-            [nodes.mean(dim=1), nodes.amax(dim=1)], dim=1
-        )  # (n_subjects, 2 * n_hidden)
-
-    def embed(self, nodes: Tensor, adjacency: Tensor, modality: int) -> Tensor:
-        """Return the embeddings ``(n_subjects, n_regions, n_hidden)`` of one modality's nodes.
-
-        Parameters
-        ----------
-        nodes : (n_subjects, n_regions, n_features) tensor
-        adjacency : (n_subjects, n_regions, n_regions) tensor
-            Edge weights, 0 or more.
-        modality : int
-        """
-        encoder: nn.ModuleList = self.encoders[modality]  # type: ignore[assignment]
-        for layer, convolve in enumerate(encoder):
-            nodes = torch.relu(convolve(self.dropout(nodes) if layer else nodes, adjacency))
-        return nodes

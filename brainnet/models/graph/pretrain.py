@@ -13,7 +13,9 @@ from brainnet.models.core.pretrain import Hide, HideEdges, MaskedLoss
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.core.state import History
 from brainnet.models.edges import EdgeImputer
-from brainnet.models.graph.gcn import MultiplexGCN
+from brainnet.models.graph.brains import strongest
+from brainnet.models.graph.gcn import GCN
+from brainnet.models.graph.inputs import check_density, scale_of
 
 __all__ = ["ConnectomeAutoencoder", "Pretrained", "pretrain_connectomes"]
 
@@ -51,7 +53,7 @@ class ConnectomeAutoencoder(nn.Module):
 
     Parameters
     ----------
-    encoder : MultiplexGCN
+    encoder : GCN
         Its head is not used.
     centre, spread : (n_modalities, n_regions, n_regions) tensors
         What scaled the networks.
@@ -62,15 +64,13 @@ class ConnectomeAutoencoder(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(
-        self, encoder: MultiplexGCN, centre: Tensor, spread: Tensor, *, density: float
-    ) -> None:
+    def __init__(self, encoder: GCN, centre: Tensor, spread: Tensor, *, density: float) -> None:
         super().__init__()
         self.encoder, self.density = encoder, density
         self.register_buffer("centre", centre)
         self.register_buffer("spread", spread)
         n_modalities, n_regions, _ = centre.shape
-        n_hidden = encoder.encoders[0][-1].out_channels  # type: ignore[index]
+        n_hidden = encoder.encoders[0].layers[-1].out_channels  # type: ignore[union-attr,index]
         self.decoder = nn.Linear(n_modalities * n_hidden, n_modalities * n_regions)
 
     def forward(self, networks: Tensor) -> Tensor:
@@ -78,45 +78,13 @@ class ConnectomeAutoencoder(nn.Module):
         adjacency = strongest(networks * self.spread + self.centre, density=self.density)
         n_modalities, n_regions = networks.shape[1:3]
         nodes = [
-            self.encoder.embed(networks[:, each], adjacency[:, each], each)
+            self.encoder.encoders[each].embed(networks[:, each], adjacency[:, each])
             for each in range(n_modalities)
         ]  # (n_subjects, n_regions, n_hidden) each
         profiles = self.decoder(torch.cat(nodes, dim=-1)).unflatten(-1, (n_modalities, n_regions))
         profiles = profiles.transpose(1, 2)  # (n_subjects, n_modalities, n_regions, n_regions)
         filled: Tensor = (profiles + profiles.mT) / 2
         return filled
-
-
-def strongest(networks: Tensor, *, density: float) -> Tensor:
-    """Keep each network's strongest positive edges, up to a density: a graph as dense matrices.
-
-    Parameters
-    ----------
-    networks : (..., n_regions, n_regions) tensor
-        Symmetric.
-    density : float
-        Share of the possible edges, in (0, 1].
-
-    Returns
-    -------
-    (..., n_regions, n_regions) tensor
-        Symmetric, 0 or more, with a zero diagonal.
-
-    Examples
-    --------
-    >>> weights = torch.tensor([[0, 0.9, 0.1], [0.9, 0, -0.5], [0.1, -0.5, 0]])
-    >>> strongest(weights, density=1 / 3).count_nonzero().item()
-    2
-    """
-    n_regions = networks.shape[-1]
-    rows, columns = torch.triu_indices(n_regions, n_regions, 1, device=networks.device)
-    edges = networks[..., rows, columns].clamp(min=0)
-    n_kept = max(1, round(density * len(rows)))
-    values, places = edges.topk(n_kept, dim=-1)
-    kept = torch.zeros_like(edges).scatter_(-1, places, values)
-    graph = torch.zeros_like(networks)
-    graph[..., rows, columns] = kept
-    return graph + graph.mT
 
 
 def pretrain_connectomes(
@@ -162,7 +130,7 @@ def pretrain_connectomes(
     >>> networks = rng.uniform(0, 1, size=(20, 1, 6, 6))
     >>> start = pretrain_connectomes(networks + networks.mT, recipe=Recipe(n_epochs=2))
     >>> sorted(start.weights)[0]
-    'encoders.0.0.bias'
+    'encoders.0.layers.0.bias'
     """
     check_density(density)
     recipe = recipe or Recipe(n_epochs=200, learning_rate=3e-3)
@@ -172,9 +140,10 @@ def pretrain_connectomes(
     scaled = torch.from_numpy((filled.astype(np.float32) - centre) / spread)
     _, n_modalities, n_regions, _ = scaled.shape
     with fork_seed(recipe.seed):
-        encoder = MultiplexGCN(
-            n_regions, n_modalities=n_modalities, n_stages=2, n_hidden=n_hidden, dropout=0.0
-        )
+        encoder = GCN(
+            n_regions, n_modalities=n_modalities, n_regions=n_regions, n_context=0, n_outputs=2,
+            n_hidden=n_hidden, dropout=0.0,
+        )  # fmt: skip
         model = ConnectomeAutoencoder(
             encoder, torch.tensor(centre), torch.tensor(spread), density=density
         )
@@ -182,21 +151,6 @@ def pretrain_connectomes(
     history = fit(model, lambda epoch: _shuffled(scaled), loss, recipe=recipe, progress=progress)
     weights = {k: v for k, v in encoder.state_dict().items() if k.startswith("encoders.")}
     return Pretrained(weights, imputer.medians_, centre, spread, history)
-
-
-def check_density(density: float) -> None:
-    """Raise a ValueError unless ``density`` is a share of edges, in (0, 1]."""
-    if not 0 < density <= 1:
-        raise ValueError(f"density must be in (0, 1]; got {density}. Try 0.2.")
-
-
-def scale_of(
-    filled: NDArray[np.float64],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return each edge's mean and standard deviation over subjects; 1 where it does not vary."""
-    spread = filled.std(axis=0)
-    centre = filled.mean(axis=0).astype(np.float32)
-    return centre, np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
 
 
 def _shuffled(scaled: Tensor) -> Iterator[Tensor]:

@@ -1,82 +1,68 @@
-"""The graph network against an independent operator, and its symmetries."""
+"""The dense graph convolution against the list of edges, and its symmetries."""
 
 import numpy as np
 import torch
-from torch_geometric.data import Batch
 from torch_geometric.nn import GCNConv
+from torch_geometric.utils import dense_to_sparse
 
 from brainnet.models.core.fit import fork_seed
-from brainnet.models.graph.estimator import multiplex_graph
-from brainnet.models.graph.gcn import MultiplexGCN
-
-
-def _batch(n_subjects=3, n_regions=7, n_modalities=2, seed=0, density=0.4):
-    rng = np.random.default_rng(seed)
-    weights = rng.normal(0.2, 0.3, (n_subjects, n_modalities, n_regions, n_regions))
-    weights = weights + weights.swapaxes(2, 3)
-    weights[..., np.arange(n_regions), np.arange(n_regions)] = 0
-    profiles = weights.astype(np.float32)
-    graphs = [
-        multiplex_graph(w, p, density=density) for w, p in zip(weights, profiles, strict=True)
-    ]
-    return weights, Batch.from_data_list(graphs)
+from brainnet.models.graph.brains import strongest
+from brainnet.models.graph.gcn import GCN
 
 
 def _network(**options):
     with fork_seed(0):
-        return MultiplexGCN(7, n_modalities=2, n_stages=3, n_hidden=5, **options).eval()
+        sizes = {"n_modalities": 2, "n_regions": 7, "n_context": 0, "n_outputs": 3}
+        return GCN(7, **sizes, n_hidden=5, **options).eval()
 
 
-def test_equals_gcnconv_on_the_list_of_edges():
-    _, batch = _batch()
+def test_equals_gcnconv_on_the_list_of_edges(brains):
+    batch = brains()
     network = _network()
-    for modality in range(2):
-        nodes = batch.x[:, modality]
-        for layer in network.encoders[modality]:
+    for modality, encoder in enumerate(network.encoders):
+        index, weight = dense_to_sparse(batch.adjacency[:, modality].contiguous())
+        nodes = batch.nodes[:, modality].flatten(0, 1)
+        for layer in encoder.layers:
             reference = GCNConv(*layer.lin.weight.shape[::-1])
             reference.lin.weight, reference.bias = layer.lin.weight, layer.bias
-            nodes = reference(
-                nodes, batch[f"edge_index_{modality}"], batch[f"edge_weight_{modality}"]
-            ).relu()
+            nodes = reference(nodes, index, weight).relu()
         by_subject = nodes.reshape(3, 7, 5)
         expected = torch.cat([by_subject.mean(1), by_subject.max(1).values], dim=1)
-        torch.testing.assert_close(network.encode(batch, modality), expected)
+        found = encoder(
+            batch.nodes[:, modality], batch.edges[:, modality], batch.adjacency[:, modality]
+        )
+        torch.testing.assert_close(found, expected)
 
 
-def test_subjects_in_a_batch_do_not_mix():
-    _, batch = _batch()
-    network = _network()
-    alone = torch.cat([network(Batch.from_data_list([each])) for each in batch.to_data_list()])
+def test_subjects_in_a_batch_do_not_mix(brains):
+    batch, network = brains(), _network()
+    alone = torch.cat([network(batch.rows(torch.tensor([each]))) for each in range(3)])
     torch.testing.assert_close(network(batch), alone)
 
 
-def test_order_of_regions_does_not_matter_where_features_go_along():
-    weights, _ = _batch()
-    order = np.random.default_rng(1).permutation(7)
-    profiles = weights[0].astype(np.float32)
-    network = _network()
-    one = multiplex_graph(weights[0], profiles, density=0.4)
-    moved = weights[0][:, order][:, :, order]
-    other = multiplex_graph(moved, profiles[:, order], density=0.4)  # rows move, columns stay
-    torch.testing.assert_close(
-        network(Batch.from_data_list([one])), network(Batch.from_data_list([other]))
+def test_order_of_regions_does_not_matter_where_features_go_along(brains):
+    batch, network = brains(), _network()
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(1))
+    moved = batch._replace(  # rows move, columns stay
+        nodes=batch.nodes[:, :, order], adjacency=batch.adjacency[:, :, order][..., order]
     )
+    torch.testing.assert_close(network(batch), network(moved))
 
 
 def test_graph_keeps_the_strongest_positive_edges_both_ways():
-    weights, batch = _batch(density=0.4)
-    graph = batch.to_data_list()[1]
-    upper = weights[1, 0][np.triu_indices(7, 1)]
-    expected = np.sort(np.sort(upper)[::-1][: round(0.4 * 21)])
-    dense = np.zeros((7, 7))
-    dense[tuple(graph.edge_index_0.numpy())] = graph.edge_weight_0
-    np.testing.assert_array_equal(dense, dense.T)
-    np.testing.assert_allclose(np.sort(dense[np.triu_indices(7, 1)])[-expected.size :], expected)
-    assert (graph.edge_weight_0 > 0).all()
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0.2, 0.3, (7, 7))
+    weights = weights + weights.T
+    np.fill_diagonal(weights, 0)
+    graph = strongest(torch.from_numpy(weights), density=0.4).numpy()
+    upper = weights[np.triu_indices(7, 1)]
+    expected = np.sort(upper)[-round(0.4 * 21) :]
+    np.testing.assert_array_equal(graph, graph.T)
+    kept = graph[np.triu_indices(7, 1)]
+    np.testing.assert_allclose(np.sort(kept[kept > 0]), expected[expected > 0])
 
 
-def test_a_network_without_positive_edges_is_no_error():
-    weights = -np.ones((2, 7, 7))
-    graph = multiplex_graph(weights, weights.astype(np.float32), density=0.3)
-    assert graph.edge_index_0.shape == (2, 0)
-    assert torch.isfinite(_network()(Batch.from_data_list([graph]))).all()
+def test_a_network_without_positive_edges_is_no_error(brains):
+    batch = brains()
+    empty = batch._replace(adjacency=torch.zeros_like(batch.adjacency))
+    assert torch.isfinite(_network()(empty)).all()

@@ -10,39 +10,20 @@ from sklearn.base import clone
 from brainnet.models.core.fit import fork_seed
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.graph import pretrain
-from brainnet.models.graph.estimator import GraphClassifier, multiplex_graph
-from brainnet.models.graph.gcn import MultiplexGCN
-from brainnet.models.graph.pretrain import (
-    ConnectomeAutoencoder,
-    pretrain_connectomes,
-    strongest,
-)
+from brainnet.models.graph.estimator import GraphClassifier
+from brainnet.models.graph.gcn import GCN
+from brainnet.models.graph.pretrain import ConnectomeAutoencoder, pretrain_connectomes
 
 _RECIPE = Recipe(n_epochs=60, learning_rate=5e-3, schedule="cosine")
+_SIZES = {"n_modalities": 2, "n_regions": 12, "n_context": 0}
 _QUICK = {"n_hidden": 16, "learning_rate": 0.01, "n_epochs": 60}
-
-
-def _dense(graph, modality, n_regions):
-    dense = np.zeros((n_regions, n_regions), dtype=np.float32)
-    dense[tuple(graph[f"edge_index_{modality}"].numpy())] = graph[f"edge_weight_{modality}"]
-    return dense
-
-
-def test_dense_graph_is_that_of_the_classifier(planted_networks):
-    networks, _ = planted_networks(5)
-    found = strongest(torch.from_numpy(networks), density=0.3).numpy()
-    for subject, weights in enumerate(networks):
-        graph = multiplex_graph(weights, weights.astype(np.float32), density=0.3)
-        for modality in range(2):
-            np.testing.assert_allclose(found[subject, modality], _dense(graph, modality, 12))
-    assert not strongest(-torch.ones(4, 4), density=0.5).any()
 
 
 def test_what_is_filled_in_is_symmetric_and_of_each_subject_alone(planted_networks):
     networks, _ = planted_networks(6)
     scaled = torch.from_numpy(networks).float()
     with fork_seed(0):
-        encoder = MultiplexGCN(12, n_modalities=2, n_stages=2, n_hidden=4, dropout=0.0)
+        encoder = GCN(12, **_SIZES, n_outputs=2, n_hidden=4, dropout=0.0)
         none, one = torch.zeros(2, 12, 12), torch.ones(2, 12, 12)
         model = ConnectomeAutoencoder(encoder, none, one, density=0.3).eval()
     found = model(scaled)
@@ -73,7 +54,7 @@ def test_fills_in_better_than_the_mean_of_each_edge(planted_pretrained):
 def test_few_stages_and_many_networks_without_beat_the_few_alone(planted_pretrained):
     networks, stages, start = planted_pretrained
     with fork_seed(0):
-        fresh = MultiplexGCN(12, n_modalities=2, n_stages=3, n_hidden=16).state_dict()
+        fresh = GCN(12, **_SIZES, n_outputs=3, n_hidden=16).state_dict()
     scores = {}
     weights = {k: v for k, v in fresh.items() if k.startswith("encoders.")}
     starts = {"alone": None, "scale": replace(start, weights=weights), "pretrained": start}

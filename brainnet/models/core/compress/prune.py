@@ -21,7 +21,7 @@ __all__ = ["WIDTHS", "count_weights", "narrow", "prune_channels", "prune_weights
 WIDTHS: Mapping[str, str] = {
     "AutoEncoder": "channels",
     "DynUNet": "filters",
-    "MultiplexGCN": "n_hidden",
+    "GCN": "n_hidden",
     "SegResNet": "init_filters",
     "SwinUNETR": "feature_size",
     "UNet": "channels",
