@@ -58,7 +58,7 @@ class ConnectomeAutoencoder(nn.Module):
     centre, spread : (n_modalities, n_regions, n_regions) tensors
         What scaled the networks.
     density : float
-        Share of all possible edges that make the graph, as in ``multiplex_graph``.
+        Share of all possible edges that make the graph, as in ``strongest``.
     """
 
     centre: Tensor

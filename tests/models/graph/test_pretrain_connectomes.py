@@ -73,8 +73,8 @@ def test_start_sets_scale_and_survives_clone_and_save(planted_pretrained, tmp_pa
     networks, stages, start = planted_pretrained
     model = clone(GraphClassifier(start=start, **_QUICK | {"n_epochs": 2}))
     model.fit(networks[:12], stages[:12])
-    np.testing.assert_array_equal(model.centre_, start.centre)
-    np.testing.assert_array_equal(model.spread_, start.spread)
+    np.testing.assert_array_equal(model.inputs_.centre_, start.centre)
+    np.testing.assert_array_equal(model.inputs_.spread_, start.spread)
     back = GraphClassifier.load(model.save(tmp_path))
     np.testing.assert_array_equal(back.predict_proba(networks), model.predict_proba(networks))
     assert back.card_["training"]["pretrained"] is True
