@@ -19,18 +19,17 @@ from brainnet import atlas as atlases
 from brainnet import io
 from brainnet.cohort.files import Sources, sources
 from brainnet.cohort.netcdf import load, save
+from brainnet.cohort.stages import STAGES, read_stages, stage_order
 from brainnet.cohort.tables import mean_network, mean_regional, participants_table, words
+from brainnet.cohort.visits import baseline, check_visits, conversion
 from brainnet.connectome.kinds import first_kinds
 from brainnet.io import DataError, DataWarning
 from brainnet.modalities import MODALITIES
 
 __all__ = [
-    "STAGES", "Sources", "column_name", "gather", "load", "participants_table", "resolve_nan",
-    "save", "sources", "words",
+    "STAGES", "Sources", "baseline", "check_visits", "column_name", "conversion", "gather", "load",
+    "participants_table", "read_stages", "resolve_nan", "save", "sources", "stage_order", "words",
 ]  # fmt: skip
-
-STAGES = ("CN", "SMC", "EMCI", "LMCI", "AD")
-"""From cognitively normal to Alzheimer's disease; scores that need an order use this one."""
 
 _REGION_COLUMNS = ("hemisphere", "network", "x", "y", "z")
 _OWN_NAMES = frozenset({

@@ -121,8 +121,8 @@ class Subjects:
     @property
     def present(self) -> NDArray[np.bool_]:
         """``(n_subjects, n_modalities)``: whether anything of the modality was measured."""
-        seen: NDArray[np.bool_] = np.isfinite(self.edges).any(axis=(2, 3))
-        return seen | np.isfinite(self.values).any(axis=2)
+        edges, values = np.isfinite(self.edges), np.isfinite(self.values)
+        return np.asarray(edges.any(axis=(2, 3)) | values.any(axis=2))
 
     def __len__(self) -> int:
         return len(self.edges)

@@ -1,6 +1,12 @@
-"""A cohort of simulated networks, for learning with known truth and without images."""
+"""A cohort of simulated networks, for learning with known truth and without images.
+
+The standing benchmark: what an estimator recovers is measured against what was planted. Every
+number here and in the modules beside it is a choice of this simulation, in the order of what the
+literature reports; no score on it says how well patients are staged.
+"""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -10,15 +16,29 @@ from numpy.typing import NDArray
 
 from brainnet.atlas import Atlas, load
 from brainnet.modalities import MODALITIES
-from brainnet.simulate.connectome import PlantedNetwork, plant_network
-from brainnet.simulate.disease import regional, severity
+from brainnet.simulate.damage import DAMAGE, PLANTED_IN, planted_regions, region_damage
+from brainnet.simulate.disease import STAGES
+from brainnet.simulate.function import functional_networks
+from brainnet.simulate.missing import lose_signal, missing_modalities
+from brainnet.simulate.options import Design, Effects, Missing, Sites
+from brainnet.simulate.parcellation import parcellation
+from brainnet.simulate.people import simulate_people
+from brainnet.simulate.scanners import Scanners, simulate_scanners
+from brainnet.simulate.tissue import regional_values, similarity_networks, tissue_profiles
+
+__all__ = ["Design", "Effects", "Missing", "Sites", "parcellation", "simulate_cohort"]
 
 Floats = NDArray[np.float64]
 
-_SPREAD: Final = 0.15  # standard deviation of severity within a stage: stages overlap
-_SAMPLES: Final = 100  # degrees of freedom of a functional network: a run of about nine minutes
-_SITE_SHIFT: Final = 0.03  # functional edges of the second site
-_SIGNAL_LOSS: Final = ("frontalpole", "temporalpole", "orbitofrontal", "Cerebellum", "entorhinal")
+_EFFECTS: Final = Effects()
+_DESIGN: Final = Design()
+_SITES: Final = Sites()
+_MISSING: Final = Missing()
+_TISSUES: Final = ("morphological", "metabolic")
+_BY_SUBJECT: Final = (
+    "stage", "age", "sex", "site", "motion", "icv", "session", "years", "converted",
+    "conversion_years", "true_severity", "true_slope", "true_subtype",
+)  # fmt: skip
 
 
 def simulate_cohort(
@@ -26,13 +46,23 @@ def simulate_cohort(
     *,
     stages: Sequence[str] = ("CN", "EMCI", "LMCI", "AD"),
     atlas: str | Atlas = "DesikanKilliany",
+    effects: Effects = _EFFECTS,
+    design: Design = _DESIGN,
+    sites: Sites = _SITES,
+    missing: Missing = _MISSING,
     seed: int = 0,
 ) -> xr.Dataset:
     """Return a simulated cohort in the layout of `brainnet.cohort.gather`.
 
-    Each subject has a severity around its stage's, so that neighbouring stages overlap. Damaged
-    hubs and modules lose functional edges with it; grey matter and FDG uptake fall where the
-    disease table says, and the similarity networks follow.
+    Each subject has a severity around its stage's, so that neighbouring stages overlap, a
+    subtype (typical, limbic-predominant, hippocampal-sparing) and factors of its own. Damaged
+    hubs lose their shared signal, the posterior default and temporal limbic regions the
+    coherence of their subsystem, and grey matter and FDG uptake fall where the disease table
+    says; the similarity networks follow. Other regions lose exactly nothing. Age, sex, site and
+    motion act on top.
+
+    Each option has draws of its own: the same seed with other sites, or with something missing,
+    gives the same people.
 
     Parameters
     ----------
@@ -41,7 +71,15 @@ def simulate_cohort(
     stages : sequence of str
         From CN, SMC, EMCI, LMCI, AD.
     atlas : str or Atlas
-        Regions of the networks.
+        Regions of the networks; :func:`parcellation` makes any number.
+    effects : Effects
+        Sizes of what is planted; default moderate.
+    design : Design
+        Visits, follow-up, age.
+    sites : Sites
+        Scanners and motion, and how far they go with the stage.
+    missing : Missing
+        Modalities and regions that were not measured.
     seed : int
         The same seed gives the same cohort.
 
@@ -49,130 +87,115 @@ def simulate_cohort(
     -------
     xarray.Dataset
         ``edges`` (subject, modality, region, region_to), ``coverage`` and ``values`` (subject,
-        modality, region) as `brainnet.cohort.gather` documents them, coordinates ``stage``,
-        ``age``, ``sex``, ``site`` by subject, and of the truth: ``true_severity`` (subject),
-        ``hub`` and ``damaged_hub`` (region). Attribute ``simulated`` is 1; ``damaged_hubs``
-        names the hubs. In about a tenth of subjects a few regions are unmeasured in function:
-        coverage below 0.5, edges NaN.
+        modality, region) as `brainnet.cohort.gather` documents them; a row of ``subject`` is a
+        visit. Coordinates by subject: ``participant_id``, ``session``, ``years`` (since the
+        first visit), ``stage``, ``age``, ``sex``, ``site``, ``motion`` (mean framewise
+        displacement, mm), ``icv`` (ml), ``converted`` (1, 0) and ``conversion_years`` (since the
+        first visit, to conversion or the last diagnosis), both NaN but for MCI.
+
+        Of the truth, by subject: ``true_severity``, ``true_slope`` (a year), ``true_subtype``;
+        by region: ``hub``, ``damaged_hub``, ``system``, and 1 where planted:
+        ``planted_hub``, ``planted_disconnection``, ``planted_atrophy``,
+        ``planted_hypometabolism``; ``planted`` (modality, region) puts them together; and
+        ``true_damage`` (subject, modality, region), the share lost. Attribute ``simulated`` is
+        1; ``damaged_hubs`` names the hubs, ``effects`` the sizes. In a share of subjects a few
+        regions are unmeasured in function: coverage below 0.5, edges NaN.
 
     Raises
     ------
     ValueError
-        If a stage is unknown or there are fewer subjects than stages.
+        If a stage is unknown, there are fewer subjects than stages, or the shares missing leave
+        a subject nothing.
 
     Examples
     --------
     >>> cohort = simulate_cohort(8)
     >>> dict(cohort.edges.sizes)
     {'subject': 8, 'modality': 3, 'region': 84, 'region_to': 84}
+    >>> few = simulate_cohort(8, atlas=parcellation(20), missing=Missing({"metabolic": 0.5}))
+    >>> few.edges.isnull().all(["region", "region_to"]).sum("subject").values.tolist()
+    [0, 0, 4]
     """
     if n_subjects < len(stages):
         raise ValueError(
             f"n_subjects must be at least {len(stages)}, one a stage; got {n_subjects}."
         )
     chosen = load(atlas) if isinstance(atlas, str) else atlas
-    rng = np.random.default_rng([seed, 7])
-    people = _people(n_subjects, stages, rng)
-    table = regional(chosen)
-    shape = (n_subjects, len(MODALITIES), chosen.n_regions)
-    edges = np.empty((*shape, chosen.n_regions))
-    coverage, values = np.ones(shape), np.full(shape, np.nan)
-    sizes = _volumes(chosen)
-    amounts = people["true_severity"].to_numpy(dtype=np.float64)
-    shifts = np.where(people["site"] == "B", _SITE_SHIFT, 0.0)
-    for row, amount in enumerate(amounts):
-        network = plant_network(chosen, amount=float(amount), seed=int(rng.integers(2**31)))
-        networks, regionals = _subject(network, table, sizes, float(amount), rng)
-        networks["functional"] += shifts[row]
-        for column, name in enumerate(MODALITIES):
-            edges[row, column] = networks[name]
-            values[row, column] = regionals.get(name, np.nan)
-            coverage[row, column] = 1.0 - rng.uniform(0.0, 0.03, chosen.n_regions)
-    _lose_signal(edges, coverage, chosen.names, rng)
-    edges[..., range(chosen.n_regions), range(chosen.n_regions)] = 0.0
-    return _dataset(chosen, people, plant_network(chosen), (edges, coverage, values))
-
-
-def _people(n_subjects: int, stages: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
-    """Stage, age, sex, site and severity of each subject, in random order of stage."""
-    stage = rng.permutation([stages[number % len(stages)] for number in range(n_subjects)])
-    centre = np.array([severity(str(each)) for each in stage])
-    amount = np.clip(centre + _SPREAD * rng.standard_normal(n_subjects), 0.0, 1.0)
-    age = np.rint(69 + 4 * centre + 6 * rng.standard_normal(n_subjects)).astype(int)
-    width = max(3, len(str(n_subjects)))
-    return pd.DataFrame(
-        {
-            "subject": [f"{number + 1:0{width}d}" for number in range(n_subjects)],
-            "stage": stage,
-            "age": age,
-            "sex": rng.choice(["F", "M"], n_subjects),
-            "site": rng.choice(["A", "B"], n_subjects),
-            "true_severity": amount,
-        }
+    draws = [np.random.default_rng([seed, 7, number]) for number in range(8)]
+    people = simulate_people(n_subjects, stages, design, sites, draws[0])
+    number = {name: row for row, name in enumerate(map(chr, range(ord("A"), ord("Z") + 1)))}
+    people = people.assign(
+        site_number=[number[each] for each in people["site"]],
+        nuisance_motion=sites.motion * people["motion"],
+        ageing=design.ageing,
     )
+    table = planted_regions(chosen)
+    damage = region_damage(table, people, effects, draws[1])
+    scanners = simulate_scanners(chosen, sites, draws[2])
+    edges, values = _measure(chosen, table, people, damage, scanners, draws[3:6])
+    coverage = 1.0 - draws[6].uniform(0.0, 0.03, values.shape)
+    function = list(MODALITIES).index("functional")
+    lose_signal(
+        edges[:, function], coverage[:, function], chosen.names, missing.signal_loss, draws[6]
+    )
+    diagonal = np.arange(chosen.n_regions)
+    edges[..., diagonal, diagonal] = 0.0
+    absent = missing_modalities(people, list(MODALITIES), missing, STAGES, draws[7])
+    for array in (edges, values, coverage):
+        array[absent] = np.nan
+    truth = _truth(table, damage, effects)
+    dataset = _dataset(chosen, people, truth, (edges, coverage, values))
+    return dataset.assign_attrs(effects=str(effects))
 
 
-def _subject(
-    network: PlantedNetwork,
+def _measure(
+    atlas: Atlas,
     table: pd.DataFrame,
-    sizes: Floats,
-    amount: float,
-    rng: np.random.Generator,
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """One subject's networks, and volumes (ml) and uptake ratios by region."""
-    n_regions = len(table)
-    samples = rng.standard_normal((_SAMPLES, n_regions)) @ np.linalg.cholesky(network.correlation).T
-    kept = 1.0 - 0.3 * amount * table["atrophy"].to_numpy()
-    volume = sizes * kept * rng.normal(1.0, 0.1) * rng.normal(1.0, 0.07, n_regions)
-    loss = amount * table["hypometabolism"].to_numpy()
-    uptake = table["uptake"].to_numpy() * (1.0 - loss) * rng.normal(1.0, 0.09, n_regions)
-    density = kept + rng.normal(0.0, 0.12, n_regions)
-    networks = {
-        "functional": _correlation(samples),
-        "morphological": _similarity(density, 0.3, rng),
-        "metabolic": _similarity(uptake, 0.3, rng),
+    people: pd.DataFrame,
+    damage: dict[str, Floats],
+    scanners: Scanners,
+    draws: Sequence[np.random.Generator],
+) -> tuple[Floats, Floats]:
+    """Networks and regional values of every visit."""
+    shape = (len(people), len(MODALITIES), atlas.n_regions)
+    edges, values = np.zeros((*shape, atlas.n_regions)), np.full(shape, np.nan)
+    columns = {name: column for column, name in enumerate(MODALITIES)}
+    site = people["site_number"].to_numpy(dtype=np.int64)
+    edges[:, columns["functional"]] = functional_networks(
+        atlas, table, people, damage, scanners, draws[0]
+    )
+    for row, name in enumerate(_TISSUES):
+        lost = damage["atrophy" if name == "morphological" else "hypometabolism"]
+        profiles = tissue_profiles(atlas, table, people, lost, scanners, name, draws[1 + row])
+        edges[:, columns[name]] = similarity_networks(
+            profiles, scanners.blur[row, site], draws[1 + row]
+        )
+        values[:, columns[name]] = regional_values(atlas, table, people, profiles, name)
+    return edges, values
+
+
+def _truth(
+    table: pd.DataFrame, damage: dict[str, Floats], effects: Effects
+) -> dict[str, tuple[tuple[str, ...], NDArray]]:
+    """Coordinates that say what was planted; nothing is where the effect has no size."""
+    size = dict(zip(DAMAGE, asdict(effects).values(), strict=False))
+    there = {name: (table[name].to_numpy() > 0) & (size[name] > 0) for name in DAMAGE}
+    planted = [np.any([there[each] for each in PLANTED_IN[name]], axis=0) for name in MODALITIES]
+    lost = [np.max([damage[each] for each in PLANTED_IN[name]], axis=0) for name in MODALITIES]
+    return {
+        **{f"planted_{name}": (("region",), there[name].astype(np.int64)) for name in DAMAGE},
+        "planted": (("modality", "region"), np.array(planted, dtype=np.int64)),
+        "true_damage": (("subject", "modality", "region"), np.stack(lost, axis=1)),
+        "hub": (("region",), (table["hub_kind"].to_numpy() > 0).astype(np.int64)),
+        "damaged_hub": (("region",), there["hub"].astype(np.int64)),
+        "system": (("region",), table["system"].to_numpy(dtype=str)),
     }
-    return networks, {"morphological": volume, "metabolic": uptake}
-
-
-def _correlation(samples: Floats) -> Floats:
-    """Sample correlation, symmetric to the last bit."""
-    found = np.corrcoef(samples.T)
-    return np.asarray((found + found.T) / 2)
-
-
-def _similarity(profile: Floats, scale: float, rng: np.random.Generator) -> Floats:
-    """Similarity in 0..1 that falls with the difference of two regions' values."""
-    difference = np.abs(profile[:, np.newaxis] - profile)
-    noise = np.triu(rng.normal(0.0, 0.06, difference.shape), 1)
-    return np.asarray(np.clip(np.exp(-difference / scale) + noise + noise.T, 0.0, 1.0))
-
-
-def _volumes(atlas: Atlas) -> Floats:
-    """Volume of each region of the atlas in ml."""
-    data = np.asanyarray(atlas.labels_img.dataobj).ravel()
-    counts = np.bincount(data.astype(np.int64))
-    voxel = abs(float(np.linalg.det(atlas.labels_img.affine[:3, :3]))) / 1000.0
-    return np.asarray(counts[atlas.indices] * voxel)
-
-
-def _lose_signal(
-    edges: Floats, coverage: Floats, names: Sequence[str], rng: np.random.Generator
-) -> None:
-    """Leave regions at the edge of the field of view unmeasured in some functional runs."""
-    likely = [row for row, name in enumerate(names) if any(each in name for each in _SIGNAL_LOSS)]
-    column = list(MODALITIES).index("functional")
-    for subject in np.flatnonzero(rng.random(len(edges)) < 0.1):
-        lost = rng.choice(likely or len(names), size=int(rng.integers(1, 4)), replace=False)
-        coverage[subject, column, lost] = rng.uniform(0.0, 0.45, len(lost))
-        edges[subject, column, lost, :] = np.nan
-        edges[subject, column, :, lost] = np.nan
 
 
 def _dataset(
     atlas: Atlas,
     people: pd.DataFrame,
-    planted: PlantedNetwork,
+    truth: dict[str, tuple[tuple[str, ...], NDArray]],
     arrays: tuple[Floats, Floats, Floats],
 ) -> xr.Dataset:
     """Label the arrays."""
@@ -183,11 +206,10 @@ def _dataset(
         "modality": list(MODALITIES),
         "region": atlas.names,
         "region_to": atlas.names,
-        "participant_id": ("subject", [f"sub-{each}" for each in people["subject"]]),
-        "hub": ("region", planted.hubs.astype(np.int64)),
-        "damaged_hub": ("region", planted.damaged.astype(np.int64)),
+        "participant_id": ("subject", [f"sub-{each}" for each in people["participant"]]),
+        **truth,
     }
-    for name in ("stage", "age", "sex", "site", "true_severity"):
+    for name in _BY_SUBJECT:
         column = people[name]
         numeric = pd.api.types.is_numeric_dtype(column)
         coords[name] = ("subject", column.to_numpy() if numeric else column.to_numpy(dtype=str))
@@ -195,7 +217,9 @@ def _dataset(
         coords[name] = ("region", regions[name].to_numpy(dtype=str))
     for name in ("x", "y", "z"):
         coords[name] = ("region", regions[name].to_numpy(dtype=np.float64))
-    damaged = [name for name, each in zip(atlas.names, planted.damaged, strict=True) if each]
+    damaged = [
+        name for name, each in zip(atlas.names, truth["damaged_hub"][1], strict=True) if each
+    ]
     return xr.Dataset(
         {
             "edges": ((*place, "region_to"), arrays[0]),

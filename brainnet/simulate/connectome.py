@@ -99,8 +99,8 @@ def plant_network(
     covariance = (
         _modules(systems, level, rng)
         + _hubs(hub_kind, level, rng)
-        + _geometry(atlas)
-        + _axis(systems)
+        + geometry(atlas)
+        + task_axis(systems)
         + _PRIVATE * np.eye(atlas.n_regions)
     )
     scale = 1.0 / np.sqrt(np.diag(covariance))
@@ -234,12 +234,17 @@ def _hubs(hub_kind: NDArray[np.int64], level: float, rng: np.random.Generator | 
     return _outer(loading)
 
 
-def _geometry(atlas: Atlas) -> Floats:
-    """Nearness, and coherence of homotopic pairs."""
+def distances(atlas: Atlas) -> Floats:
+    """Return the (n_regions, n_regions) distances between centroids in mm."""
     centroids = atlas.regions[["x", "y", "z"]].to_numpy(dtype=np.float64)
-    distance = np.linalg.norm(centroids[:, np.newaxis] - centroids, axis=-1)
+    return np.asarray(np.linalg.norm(centroids[:, np.newaxis] - centroids, axis=-1))
+
+
+def geometry(atlas: Atlas) -> Floats:
+    """Return the planted covariance of near regions and of homotopic pairs."""
+    centroids = atlas.regions[["x", "y", "z"]].to_numpy(dtype=np.float64)
     side = atlas.regions["hemisphere"].to_numpy()
-    near = np.exp(-distance / _NEAR_LENGTH)
+    near = np.exp(-distances(atlas) / _NEAR_LENGTH)
     return np.asarray(_NEAR * near + _HOMOTOPIC * _pairs(centroids, side))
 
 
@@ -259,7 +264,7 @@ def _pairs(centroids: Floats, side: NDArray[np.object_]) -> Floats:
     return pairs
 
 
-def _axis(systems: NDArray[np.object_]) -> Floats:
-    """Opposition of the systems that work in turn."""
+def task_axis(systems: NDArray[np.object_]) -> Floats:
+    """Return the planted covariance that opposes systems that work in turn."""
     loading = np.sqrt(_TASK_AXIS) * np.array([_AXIS.get(str(system), 0.0) for system in systems])
     return _outer(loading)

@@ -149,7 +149,8 @@ def regional(atlas: Atlas) -> pd.DataFrame:
     Parameters
     ----------
     atlas : Atlas
-        Each of its voxels takes the row of the nearest Desikan-Killiany region.
+        Each of its voxels takes the row of the nearest Desikan-Killiany region; parts of those
+        regions (:func:`brainnet.simulate.parcellation.parcellation`) take their region's.
 
     Returns
     -------
@@ -162,7 +163,26 @@ def regional(atlas: Atlas) -> pd.DataFrame:
     numbers = ["uptake", "atrophy", "hypometabolism"]
     if atlas.name == "DesikanKilliany":
         return table.loc[atlas.indices, [*numbers, "system", "hub"]]
+    whole = _parents(atlas)
+    if whole is not None:
+        return table.loc[whole, [*numbers, "system", "hub"]].set_axis(atlas.indices)
     return _overlap(atlas).copy()
+
+
+def _parents(atlas: Atlas) -> list[int] | None:
+    """Desikan-Killiany label that each region is a part of; None for any other atlas."""
+    if not atlas.name.startswith("DesikanKilliany"):
+        return None
+    label = _labels()
+    whole = [name.split("_")[0] for name in atlas.names]
+    return [label[name] for name in whole] if set(whole) <= set(label) else None
+
+
+@lru_cache(maxsize=1)
+def _labels() -> dict[str, int]:
+    """Label of each Desikan-Killiany region by its name in the atlas."""
+    source = load("DesikanKilliany")
+    return dict(zip(source.names, source.indices.tolist(), strict=True))
 
 
 @lru_cache(maxsize=8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -34,7 +34,7 @@ def test_edges_are_symmetric_with_a_zero_diagonal_and_in_range(cohort: xr.Datase
     diagonal = np.diagonal(edges, axis1=-2, axis2=-1)
     assert np.all(diagonal == 0)
     assert np.nanmin(edges[:, 1:]) >= 0
-    assert np.nanmax(np.abs(edges)) <= 1.03
+    assert np.nanmax(np.abs(edges)) <= 1.0
 
 
 def test_unmeasured_regions_are_nan_and_say_so_in_the_coverage(cohort: xr.Dataset) -> None:
@@ -71,7 +71,7 @@ def test_stages_are_told_apart_above_chance_but_not_perfectly(cohort: xr.Dataset
     model = make_pipeline(
         SimpleImputer(strategy="median"),
         StandardScaler(),
-        LogisticRegression(C=1e-3, max_iter=2000),
+        RidgeClassifier(alpha=1e5),
     )
     stage = cohort.stage.values
     score = cross_val_score(model, features, stage, scoring="balanced_accuracy", cv=4).mean()
