@@ -1,0 +1,1 @@
+"""Numbers of many subjects to inference: what a site adds, and what is left without it."""
