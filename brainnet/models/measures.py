@@ -65,7 +65,8 @@ def with_measures(
     -------
     Subjects
         With ``measures``, ``graph_measures`` and their names; NaN for a region or a network that
-        was not measured. A path length is NaN where a network is in pieces.
+        was not measured (fewer than three regions are no network). A path length is NaN where a
+        network is in pieces. A single unmeasured edge between measured regions counts as none.
 
     Raises
     ------
@@ -100,10 +101,13 @@ def with_measures(
             continue
         rows = np.flatnonzero(which.reshape(-1) == number)
         networks = flat[np.ix_(rows, places, places)]
+        of_graphs[rows, 0] = _mean_weight(networks)
+        # as metrics ask for: symmetric to the last digit, and no NaN between measured regions
+        networks = np.nan_to_num((networks + networks.swapaxes(1, 2)) / 2)
         level = Level(strongest_edges(networks, density), seed=seed)
         for column, name in enumerate(regional):
-            of_regions[np.ix_(rows, places, [column])] = MEASURES[name].take(level)[..., np.newaxis]
-        of_graphs[rows, 0] = networks.sum(axis=(1, 2)) / (len(places) * (len(places) - 1))
+            found = MEASURES[name].take(level)
+            of_regions[rows[:, np.newaxis], places, column] = found
         for column, name in enumerate(graph, start=1):
             of_graphs[rows, column] = MEASURES[name].take(level)
     of_regions[~np.isfinite(of_regions)] = np.nan
@@ -115,3 +119,9 @@ def with_measures(
         measure_names=tuple(regional),
         graph_measure_names=(_OVERALL, *graph),
     )
+
+
+def _mean_weight(networks: Floats) -> Floats:
+    """Return the mean of the measured edges of each network."""
+    n_edges = np.isfinite(networks).sum(axis=(1, 2)) - networks.shape[-1]  # less the diagonal
+    return np.asarray(np.nansum(networks, axis=(1, 2)) / n_edges)
