@@ -16,7 +16,14 @@ NETWORKS: Mapping[str, str] = {
     "SegResNet": "monai.networks.nets:SegResNet",
     "SwinUNETR": "monai.networks.nets:SwinUNETR",
     "UNet": "monai.networks.nets:UNet",
+    "BrainGNN": "brainnet.models.graph.braingnn:BrainGNN",
+    "BrainNetCNN": "brainnet.models.graph.brainnetcnn:BrainNetCNN",
+    "BrainNetworkTransformer": "brainnet.models.graph.transformer:BrainNetworkTransformer",
+    "GATv2": "brainnet.models.graph.gat:GATv2",
+    "Committee": "brainnet.models.graph.ensemble:build_committee",
     "GCN": "brainnet.models.graph.gcn:GCN",
+    "MultiplexNetwork": "brainnet.models.graph.multiplex:MultiplexNetwork",
+    "GIN": "brainnet.models.graph.gin:GIN",
 }
 
 

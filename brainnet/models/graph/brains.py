@@ -24,7 +24,8 @@ class Brains(NamedTuple):
     adjacency : (n_subjects, n_modalities, n_regions, n_regions) tensor
         The strongest edges in their own units, positive; 0 elsewhere and on the diagonal.
     context : (n_subjects, n_context) tensor
-        Features of the subject as a whole, scaled; 0 where not measured.
+        Features of the subject as a whole, scaled; 0 where not measured. Those of the first
+        modality stand first, as many for each: ``context.unflatten(1, (n_modalities, -1))``.
     present : (n_subjects, n_modalities) bool tensor
         Whether anything of the modality was measured.
     """

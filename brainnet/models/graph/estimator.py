@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from brainnet.models.core.fit import fit, fork_seed, make_fabric
 from brainnet.models.core.networks import NETWORKS, build_network
 from brainnet.models.core.pretrain import start_from
 from brainnet.models.core.recipe import Recipe
+from brainnet.models.core.state import History
 from brainnet.models.edges import EdgeImputer
 from brainnet.models.graph.brains import Brains
+from brainnet.models.graph.ensemble import Committee, calibrate
 from brainnet.models.graph.heads import HEADS, Head
 from brainnet.models.graph.inputs import GraphInputs
 from brainnet.models.graph.pretrain import Pretrained
@@ -60,7 +62,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     context : sequence of str
         What describes the subject as a whole: ``graph_measures``, ``regional_means``.
     head : str or Head
-        ``categorical``, or another of :data:`~brainnet.models.graph.heads.HEADS`.
+        ``categorical``, or for stages in order ``coral`` or ``corn``
+        (:data:`~brainnet.models.graph.heads.HEADS`).
     density : float
         Share of all possible edges kept in each modality's graph, in (0, 1].
     n_hidden : int
@@ -68,11 +71,19 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     options : mapping, optional
         More of the network's own options.
     n_epochs : int
-        Most epochs. A fifth of the training subjects of every stage is held out to decide when
-        to stop: after 15 epochs without a better loss on them, back to the best. Where a stage
-        has fewer than two training subjects nothing can be held out, and it stops after 15.
+        Most epochs.
     learning_rate, weight_decay : float
         Of AdamW.
+    stop : {"early", "last"}
+        ``early``: a fifth of the training subjects of every stage is held out to decide when to
+        stop: after 15 epochs without a better loss on them, back to the best. Where a stage has
+        fewer than two training subjects nothing can be held out, and it stops after 15.
+        ``last``: all epochs on all training subjects, the learning rate falling to 0 as a cosine.
+    n_members : int
+        So many networks, each trained without another part of the training subjects (with
+        ``early``, that part decides when to stop); their outputs are averaged, and scaled and
+        shifted to fit the parts left out (:func:`~brainnet.models.graph.ensemble.calibrate`).
+        As many at most as the smallest stage has training subjects. 1: one network, as it is.
     start : Pretrained, optional
         What :func:`~brainnet.models.graph.pretrain.pretrain_connectomes` learned on other
         subjects: the encoders start from it, and its medians, means and spreads are used in
@@ -89,9 +100,10 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         In order of severity where all of them are stages.
     inputs_ : GraphInputs
     model_ : torch.nn.Module
-        On the CPU, in evaluation mode.
+        On the CPU, in evaluation mode; a :class:`~brainnet.models.graph.ensemble.Committee` of
+        several members.
     history_ : History
-        Losses by epoch and the epoch kept.
+        Losses by epoch and the epoch kept, of the first member.
 
     Notes
     -----
@@ -122,6 +134,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         n_epochs: int = 100,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
+        stop: Literal["early", "last"] = "early",
+        n_members: int = 1,
         start: Pretrained | None = None,
         device: str = "auto",
         seed: int = 0,
@@ -136,6 +150,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         self.n_epochs = n_epochs
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.stop = stop
+        self.n_members = n_members
         self.start = start
         self.device = device
         self.seed = seed
@@ -156,20 +172,57 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         labels = np.asarray(stages)
         if np.unique(labels).size < 2:
             raise ValueError(f"stages must hold two or more; got {np.unique(labels).tolist()}.")
-        subjects = as_subjects(networks)
         self.classes_ = in_order(labels)
         places = {each: place for place, each in enumerate(self.classes_.tolist())}
         targets = np.array([places[each] for each in labels.tolist()])
+        share = targets.size / (self.classes_.size * np.bincount(targets))
+        return self.fit_targets(
+            networks, torch.from_numpy(targets), strata=targets,
+            weights=torch.tensor(share, dtype=torch.float32), groups=groups,
+        )  # fmt: skip
+
+    def fit_targets(
+        self,
+        networks: ArrayLike,
+        targets: Tensor,
+        *,
+        strata: NDArray[np.int64],
+        weights: Tensor,
+        groups: ArrayLike | None = None,
+    ) -> "GraphClassifier":
+        """Learn whatever the head learns from; :meth:`fit` is this with stages.
+
+        Parameters
+        ----------
+        networks : as in :meth:`fit`
+        targets : (n_subjects, ...) tensor
+            As the head's loss takes them.
+        strata : (n_subjects,) array of int
+            From 0; every inner part has its share of each.
+        weights : (n,) float tensor
+            Handed to the head's loss; the network has ``head.n_outputs(n)`` outputs.
+        groups : (n_subjects,) array, optional
+            As in :meth:`fit`.
+        """
+        self._check()
+        subjects = as_subjects(networks)
+        if len(subjects) != len(targets):
+            raise ValueError(
+                f"networks must have one target each; got {len(subjects)} networks and "
+                f"{len(targets)} targets. Give them in the same order."
+            )
         self.inputs_ = GraphInputs(
             density=self.density, features=self.features, context=self.context
         ).fit(subjects)
         if self.start is not None:
             self.inputs_.imputer_ = _imputer(self.start.medians)
             self.inputs_.centre_, self.inputs_.spread_ = self.start.centre, self.start.spread
-        brains = self.inputs_.transform(subjects)
-        rows = np.arange(labels.size) if groups is None else np.asarray(groups)
+        self.n_outputs_ = self._head.n_outputs(len(weights))
+        rows = np.arange(len(targets)) if groups is None else np.asarray(groups)
+        device = _device(self.device)
+        data = _Rows(self.inputs_.transform(subjects).to(device), targets.to(device))
         with fork_seed(index(self.seed)):
-            self._train(brains, targets, rows)
+            self._train(data, _WeightedLoss(self._head, weights.to(device)), strata, rows)
         return self
 
     def predict_proba(self, networks: ArrayLike) -> NDArray[np.float64]:
@@ -182,11 +235,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     def outputs(self, networks: ArrayLike) -> Tensor:
         """Return what the network gives for each subject, ``(n_subjects, n_outputs)``."""
         check_is_fitted(self, "model_")
-        brains = self.inputs_.transform(networks)
-        rows = torch.arange(len(brains.nodes)).split(BATCH_SIZE)
-        # core.predict cuts images to windows; a graph goes in whole
-        with torch.no_grad():
-            return torch.cat([self.model_(brains.rows(chosen)) for chosen in rows])
+        return _outputs(self.model_, self.inputs_.transform(networks))
 
     def predict(self, networks: ArrayLike) -> NDArray[np.str_]:
         """Return the most probable stage of each subject."""
@@ -249,14 +298,17 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             own, training = card["inputs"], card["training"]
             options = dict(card["network"]["options"])
             sizes = {name: options.pop(name) for name in _SIZES}
+            options.pop("n_members", None)
             classifier = cls(
-                network=card["network"]["name"],
+                network=options.pop("network", card["network"]["name"]),
                 features=tuple(own["features"]), context=tuple(own["context"]),
                 head=card["head"], density=own["density"], n_hidden=options.pop("n_hidden"),
                 options=options or None, n_epochs=training["n_epochs"],
                 learning_rate=training["learning_rate"], weight_decay=training["weight_decay"],
+                stop=training.get("stop", "early"), n_members=training.get("n_members", 1),
                 seed=training["seed"],
             )  # fmt: skip
+            classifier.n_outputs_ = sizes["n_outputs"]
             classifier.classes_ = np.asarray(card["stages"])
             classifier.inputs_ = GraphInputs(**own)
             classifier.inputs_.imputer_ = _imputer(arrays.pop("medians"))
@@ -274,7 +326,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"head must be one of {', '.join(HEADS)} to be saved.")
         return {
             "task": TASK,
-            "network": {"name": self._network_name(), "options": self._options()},
+            "network": self._network_card(),
             "stages": self.classes_.tolist(),
             "head": self.head,
             "inputs": {
@@ -286,6 +338,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
                 "n_epochs": index(self.n_epochs),
                 "learning_rate": float(self.learning_rate),
                 "weight_decay": float(self.weight_decay),
+                "stop": self.stop,
+                "n_members": index(self.n_members),
                 "seed": index(self.seed),
                 "pretrained": self.start is not None,
                 "train_loss": self.history_.train_loss,
@@ -294,12 +348,19 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             },
         }
 
-    def _network_name(self) -> str:
-        made = f"{type(self.model_).__module__}:{type(self.model_).__qualname__}"
-        for name, where in NETWORKS.items():
-            if where == made:
-                return name
-        raise ValueError(f"network must be one of {', '.join(NETWORKS)} to be saved; got {made}.")
+    def _network_card(self) -> dict[str, Any]:
+        """What makes the network again: its name and options; of a committee, the members' too."""
+        if not isinstance(self.model_, Committee):
+            return {"name": _registered(self.model_), "options": self._options()}
+        members = self.model_.members
+        own = {"network": _registered(members[0]), "n_members": len(members)}
+        return {"name": "Committee", "options": self._options() | own}
+
+    def _check(self) -> None:
+        if self.stop not in ("early", "last"):
+            raise ValueError(f"stop must be early or last; got {self.stop!r}.")
+        if index(self.n_members) < 1:
+            raise ValueError(f"n_members must be 1 or more; got {self.n_members}.")
 
     @property
     def _head(self) -> Head:
@@ -313,7 +374,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         """All that the network is made with."""
         return {
             **self.inputs_.sizes,
-            "n_outputs": self._head.n_outputs(int(self.classes_.size)),
+            "n_outputs": self.n_outputs_,
             "n_hidden": index(self.n_hidden),
             **(self.options or {}),
         }
@@ -324,37 +385,65 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         options = self._options()
         return self.network(options.pop("n_features"), **options)
 
-    def _train(self, brains: Brains, targets: NDArray, groups: NDArray) -> None:
-        """Build the network and fit it, holding out an inner part where there is one."""
-        inner, held_out = _inner_split(targets, groups, index(self.seed))
-        counts = np.bincount(targets, minlength=self.classes_.size)
-        share = torch.tensor(targets.size / (self.classes_.size * counts), dtype=torch.float32)
-        self.model_ = self._build()
+    def _train(
+        self, data: "_Rows", loss: "_WeightedLoss", strata: NDArray, groups: NDArray
+    ) -> None:
+        """Train the network, or all members of a committee and then their correction."""
+        n_members, seed = index(self.n_members), index(self.seed)
+        n_splits = n_members if n_members > 1 else HELD_OUT_ONE_IN
+        splits = _inner_splits(strata, groups, n_splits, seed)
+        if n_members == 1:
+            inner, held_out = splits[0]
+            if self.stop == "last":
+                inner, held_out = np.arange(strata.size), held_out[:0]
+            self.model_, self.history_ = self._train_one(data, loss, inner, held_out, seed)
+            return
+        trained = [
+            self._train_one(data, loss, *split, seed * n_members + number)
+            for number, split in enumerate(splits)
+        ]
+        committee = Committee((model for model, _ in trained), self.n_outputs_)
+        self.history_ = trained[0][1]
+        parts = [(model, *data.take(torch.from_numpy(held_out)))
+                 for (model, _), (_, held_out) in zip(trained, splits, strict=True)
+                 if held_out.size]  # fmt: skip
+        if parts:
+            outputs = torch.cat([_outputs(model, brains.to("cpu")) for model, brains, _ in parts])
+            targets = torch.cat([each.cpu() for *_, each in parts])
+            committee.correct(*calibrate(outputs, targets, loss.head, loss.weights.cpu()))
+        self.model_ = committee.eval()
+
+    def _train_one(
+        self, data: "_Rows", loss: "_WeightedLoss", inner: NDArray, held_out: NDArray, seed: int
+    ) -> tuple[nn.Module, History]:
+        """Build one network and fit it to some of the subjects."""
+        model = self._build()
         if self.start is not None:
-            start_from(self.model_, self.start.weights)
-        device = _device(self.device)
-        data = _Rows(brains.to(device), torch.from_numpy(targets).to(device))
+            start_from(model, self.start.weights)
+        early = self.stop == "early"
         n_epochs = index(self.n_epochs)
         recipe = Recipe(
-            n_epochs=n_epochs if held_out else min(PATIENCE, n_epochs),
+            n_epochs=n_epochs if held_out.size or not early else min(PATIENCE, n_epochs),
             learning_rate=float(self.learning_rate),
             weight_decay=float(self.weight_decay),
+            schedule="constant" if early else "cosine",
             patience=PATIENCE,
-            seed=index(self.seed),
+            seed=seed,
         )
-        self.history_ = fit(
-            self.model_,
+        validation = [data.take(torch.from_numpy(held_out))] if early and held_out.size else None
+        history = fit(
+            model,
             lambda _: data.shuffled(inner),
-            _StageLoss(self._head, share.to(device)),
-            validation=[data.take(torch.tensor(held_out))] if held_out else None,
+            loss,
+            validation=validation,
             recipe=recipe,
-            fabric=make_fabric(recipe, accelerator=device),
+            fabric=make_fabric(recipe, accelerator=_device(self.device)),
         )
-        self.model_.cpu()
+        return model.cpu().eval(), history
 
 
 class _Rows:
-    """Subjects and their stages in batches."""
+    """Subjects and their targets in batches."""
 
     def __init__(self, brains: Brains, targets: Tensor) -> None:
         self.brains, self.targets = brains, targets
@@ -362,21 +451,38 @@ class _Rows:
     def take(self, rows: Tensor) -> tuple[Brains, Tensor]:
         return self.brains.rows(rows), self.targets[rows]
 
-    def shuffled(self, rows: Sequence[int]) -> Iterator[tuple[Brains, Tensor]]:
+    def shuffled(self, rows: NDArray) -> Iterator[tuple[Brains, Tensor]]:
         """Yield the rows in batches, in an order drawn from torch's generator."""
-        order = torch.tensor(rows)[torch.randperm(len(rows))]
+        order = torch.from_numpy(rows)[torch.randperm(len(rows))]
         yield from (self.take(each) for each in order.split(BATCH_SIZE))
 
 
-class _StageLoss:
-    """The head's loss in which every stage weighs the same; a class so that models pickle."""
+class _WeightedLoss:
+    """The head's loss with its weights; a class so that models pickle."""
 
-    def __init__(self, head: Head, share: Tensor) -> None:
-        self.head, self.share = head, share
+    def __init__(self, head: Head, weights: Tensor) -> None:
+        self.head, self.weights = head, weights
 
     def __call__(self, model: nn.Module, batch: tuple[Brains, Tensor]) -> Tensor:
         brains, targets = batch
-        return self.head.loss(model(brains), targets, self.share)
+        return self.head.loss(model(brains), targets, self.weights)
+
+
+def _outputs(model: nn.Module, brains: Brains) -> Tensor:
+    """Return a network's outputs, a batch at a time."""
+    rows = torch.arange(len(brains.nodes)).split(BATCH_SIZE)
+    # core.predict cuts images to windows; a graph goes in whole
+    with torch.no_grad():
+        return torch.cat([model(brains.rows(chosen)) for chosen in rows])
+
+
+def _registered(model: nn.Module) -> str:
+    """Return the name by which a network can be made again."""
+    made = f"{type(model).__module__}:{type(model).__qualname__}"
+    for name, where in NETWORKS.items():
+        if where == made:
+            return name
+    raise ValueError(f"network must be one of {', '.join(NETWORKS)} to be saved; got {made}.")
 
 
 def in_order(labels: NDArray) -> NDArray:
@@ -418,15 +524,14 @@ def _imputer(medians: NDArray[np.float64]) -> EdgeImputer:
     return imputer
 
 
-def _inner_split(
-    targets: NDArray, groups: NDArray, seed: int
-) -> tuple[Sequence[int], Sequence[int]]:
-    """Split rows into those that train and those that say when to stop (none if too few)."""
-    everyone = list(range(targets.size))
-    members = [np.unique(groups[targets == each]).size for each in range(targets.max() + 1)]
-    n_splits = min(HELD_OUT_ONE_IN, *members)
+def _inner_splits(
+    strata: NDArray, groups: NDArray, n_splits: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Split rows into those that train and those left out, in as many ways as there can be."""
+    everyone = np.arange(strata.size)
+    members = [np.unique(groups[strata == each]).size for each in np.unique(strata)]
+    n_splits = min(n_splits, *members)
     if n_splits < 2:
-        return everyone, []
+        return [(everyone, everyone[:0])]
     folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-    inner, held_out = next(folds.split(everyone, targets, groups))
-    return inner.tolist(), held_out.tolist()
+    return list(folds.split(everyone, strata, groups))

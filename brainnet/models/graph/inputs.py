@@ -50,7 +50,7 @@ NODE_FEATURES: Mapping[str, Callable[[Subjects], Floats]] = MappingProxyType(
 
 
 def _graph_measures(subjects: Subjects) -> Floats:
-    return with_measures(subjects).graph_measures.reshape(len(subjects), -1)
+    return with_measures(subjects).graph_measures
 
 
 def _regional_means(subjects: Subjects) -> Floats:
@@ -61,11 +61,11 @@ def _regional_means(subjects: Subjects) -> Floats:
     seen = np.isfinite(values)
     count = seen.sum(axis=2)
     total = np.where(seen, values, 0.0).sum(axis=2)
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return np.asarray(mean.reshape(len(subjects), -1))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-#: What a subject as a whole can be described by, each ``(n_subjects, n_features)``.
+#: What a subject as a whole can be described by, each
+#: ``(n_subjects, n_modalities, n_features)``; in the tensors modality by modality.
 CONTEXT: Mapping[str, Callable[[Subjects], Floats]] = MappingProxyType(
     {"graph_measures": _graph_measures, "regional_means": _regional_means}
 )
@@ -85,7 +85,8 @@ class GraphInputs(TransformerMixin, BaseEstimator):
     features : sequence of str
         Node features, of :data:`NODE_FEATURES`, one after the other.
     context : sequence of str
-        Features of the subject as a whole, of :data:`CONTEXT`.
+        Features of the subject as a whole, of :data:`CONTEXT`: all of the first modality, then
+        all of the next.
 
     Attributes
     ----------
@@ -172,7 +173,9 @@ class GraphInputs(TransformerMixin, BaseEstimator):
 
     def _context(self, subjects: Subjects) -> NDArray[np.float32]:
         parts = [CONTEXT[name](subjects) for name in self.context]
-        return np.concatenate([np.empty((len(subjects), 0)), *parts], axis=1).astype(np.float32)
+        empty = np.empty((*subjects.shape[:2], 0))
+        by_modality = np.concatenate([empty, *parts], axis=2).astype(np.float32)
+        return by_modality.reshape(len(subjects), -1)
 
 
 def _joined(edges: torch.Tensor, others: torch.Tensor, features: Sequence[str]) -> torch.Tensor:
