@@ -17,7 +17,7 @@ def test_examples_run(demo_dir: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "OUT").symlink_to(demo_dir / "derivatives")
     monkeypatch.chdir(tmp_path)
     examples = doctest.DocTestParser().get_doctest(README, {}, "README", "README.md", 0)
-    assert len(examples.examples) == 19
+    assert len(examples.examples) == 27
     assert doctest.DocTestRunner().run(examples).failed == 0
     assert (tmp_path / "OUT" / "group.html").exists()
 
