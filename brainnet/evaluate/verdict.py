@@ -232,10 +232,11 @@ def _covariates(scores: _Scores, brains: Sequence[str], covariates: str) -> Find
     if scores.some_beat(brains, covariates):
         text = f"{what} do not explain the score: {numbers}."
         return Finding("covariates", text, caution=False)
-    return Finding(
-        "covariates",
-        f"{what} explain the score: {numbers}. That the brain networks add anything is not shown.",
-    )
+    if scores.beats_chance(covariates):
+        text = f"{what} explain the score: {numbers}. That the brain networks add anything is not"
+    else:
+        text = f"{what} do no better than guessing, but {numbers}: that this is better is not"
+    return Finding("covariates", f"{text} shown.")
 
 
 def _blind(scores: _Scores, brains: Sequence[str]) -> Iterator[Finding]:

@@ -82,6 +82,14 @@ def test_covariates_that_explain_the_score_are_said_to():
     assert "do not explain" in found.text
 
 
+def test_covariates_that_guess_explain_nothing_even_if_nothing_is_shown_to_be_better():
+    found = _about(_evaluated(24, linear=0.6, covariates=0.5), "covariates")
+    assert found.caution
+    assert "explain" not in found.text
+    assert "do no better than guessing, but they recognise" in found.text
+    assert "that this is better is not shown" in found.text
+
+
 def test_one_model_that_beats_the_covariates_is_enough():
     found = _about(_evaluated(linear=0.8, graph=0.5, covariates=0.6), "covariates")
     assert not found.caution
