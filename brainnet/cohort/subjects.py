@@ -122,7 +122,8 @@ class Subjects:
     def present(self) -> NDArray[np.bool_]:
         """``(n_subjects, n_modalities)``: whether anything of the modality was measured."""
         edges, values = np.isfinite(self.edges), np.isfinite(self.values)
-        return np.asarray(edges.any(axis=(2, 3)) | values.any(axis=2))
+        off_diagonal = ~np.eye(self.shape[-1], dtype=bool)
+        return np.asarray((edges & off_diagonal).any(axis=(2, 3)) | values.any(axis=2))
 
     def __len__(self) -> int:
         return len(self.edges)

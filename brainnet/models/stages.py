@@ -90,7 +90,8 @@ class StageClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, table: ArrayLike) -> NDArray:
         """Return the most probable stage of each subject."""
-        chosen: NDArray = self.classes_[self.predict_proba(table).argmax(axis=1)]
+        most_probable = self.predict_proba(table).argmax(axis=1)
+        chosen: NDArray = self.classes_[most_probable]
         return chosen
 
 
@@ -114,7 +115,7 @@ def check_stages(stages: ArrayLike, n_subjects: int) -> NDArray:
     Raises
     ------
     ValueError
-        If there is not one for each subject, one is missing, or all are the same.
+        If there is not one for each subject, one is missing or a fraction, or all are the same.
 
     Examples
     --------
@@ -131,6 +132,11 @@ def check_stages(stages: ArrayLike, n_subjects: int) -> NDArray:
     if missing:
         raise ValueError(
             f"stages must be known; got {missing} missing of {n_subjects}. Leave these out."
+        )
+    if labels.dtype.kind == "f" and (labels % 1).any():
+        raise ValueError(
+            f"stages must be classes; got the number {labels[labels % 1 != 0][0]:g}. "
+            "Sort a score into classes first."
         )
     if np.unique(labels).size < 2:
         alone = f"{labels[0]} alone" if labels.size else "none"

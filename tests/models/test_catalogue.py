@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 
 from brainnet.cohort.subjects import as_subjects
@@ -186,8 +187,10 @@ def test_regions_in_another_order_are_refused(cohort, name):
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_wrong_stages_are_refused(cohort, name):
+def test_wrong_stages_are_refused_and_nothing_is_said_before_fit(cohort, name):
     subjects, stages = cohort
+    with pytest.raises(NotFittedError):
+        quick(name).predict(subjects[:4])
     with pytest.raises(ValueError, match="CN alone"):
         quick(name).fit(subjects[:4], ["CN"] * 4)
     with pytest.raises(ValueError, match="one a subject"):

@@ -114,6 +114,7 @@ def test_a_classifier_without_groups_gets_none(visits):
         ([["CN"], ["AD"]], "one a subject"),
         (["CN", None], "1 missing of 2"),
         ([0.0, np.nan], "1 missing of 2"),
+        ([0.0, 0.5], r"classes; got the number 0\.5"),
     ],
 )
 def test_wrong_stages_are_refused(wrong, word):

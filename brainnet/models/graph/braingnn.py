@@ -92,6 +92,7 @@ class RegionPooling(nn.Module):
 
     Scores :math:`s = X w / \lVert w \rVert`, scaled to mean 0 and deviation 1 over the regions of
     each subject, choose the regions; those kept are multiplied by :math:`\mathrm{sigmoid}(s)`.
+    The length of :math:`w` cancels.
 
     Parameters
     ----------
@@ -109,8 +110,7 @@ class RegionPooling(nn.Module):
 
     def forward(self, nodes: Tensor, candidates: Tensor) -> Chosen:
         """Choose among ``candidates``, ``(n_subjects, n_candidates)``, the places of regions."""
-        along = nodes @ (self.direction / self.direction.norm())
-        scores = along.gather(1, candidates)
+        scores = (nodes @ self.direction).gather(1, candidates)
         scores = scores - scores.mean(dim=1, keepdim=True)
         spread = scores.square().mean(dim=1, keepdim=True).clamp(min=_LEAST_SPREAD**2).sqrt()
         scores = scores / spread

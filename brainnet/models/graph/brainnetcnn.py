@@ -103,7 +103,7 @@ class BrainNetCNN(SideBySide):
         Filters from regions to the whole graph, and channels of the head.
     n_filters : sequence of int
         Filters of the edge-to-edge layers, one number a layer. The paper's network has
-        ``(32, 32)`` here and 64 ``n_node_filters``, and takes about ten times as long to train.
+        ``(32, 32)`` here and 64 ``n_node_filters``, and takes 16 times as long to train.
     n_node_filters : int
         Filters from edges to regions.
     dropout : float

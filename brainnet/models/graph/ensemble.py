@@ -122,5 +122,5 @@ def calibrate(
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    search.step(loss)
+    search.step(loss)  # type: ignore[no-untyped-call]
     return log_scale.detach().exp(), shift.detach()

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from brainnet.cohort import STAGES
+from brainnet.cohort import stage_order
 from brainnet.cohort.subjects import as_subjects
 from brainnet.io import DataError
 from brainnet.models.core.checkpoint import CARD, load_arrays, load_checkpoint, save_checkpoint
@@ -218,7 +218,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             self.inputs_.imputer_ = _imputer(self.start.medians)
             self.inputs_.centre_, self.inputs_.spread_ = self.start.centre, self.start.spread
         self.n_outputs_ = self._head.n_outputs(len(weights))
-        rows = np.arange(len(targets)) if groups is None else np.asarray(groups)
+        rows = subjects.participants if groups is None else np.asarray(groups)
         device = _device(self.device)
         data = _Rows(self.inputs_.transform(subjects).to(device), targets.to(device))
         with fork_seed(index(self.seed)):
@@ -454,7 +454,7 @@ class _Rows:
     def shuffled(self, rows: NDArray) -> Iterator[tuple[Brains, Tensor]]:
         """Yield the rows in batches, in an order drawn from torch's generator."""
         order = torch.from_numpy(rows)[torch.randperm(len(rows))]
-        yield from (self.take(each) for each in order.split(BATCH_SIZE))
+        yield from (self.take(each) for each in torch.split(order, BATCH_SIZE))
 
 
 class _WeightedLoss:
@@ -470,7 +470,7 @@ class _WeightedLoss:
 
 def _outputs(model: nn.Module, brains: Brains) -> Tensor:
     """Return a network's outputs, a batch at a time."""
-    rows = torch.arange(len(brains.nodes)).split(BATCH_SIZE)
+    rows = torch.split(torch.arange(len(brains.nodes)), BATCH_SIZE)
     # core.predict cuts images to windows; a graph goes in whole
     with torch.no_grad():
         return torch.cat([model(brains.rows(chosen)) for chosen in rows])
@@ -488,8 +488,8 @@ def _registered(model: nn.Module) -> str:
 def in_order(labels: NDArray) -> NDArray:
     """Return the classes: stages from healthy to ill where all are stages, else sorted."""
     classes = np.unique(labels)
-    if set(classes.tolist()) <= set(STAGES):
-        return np.array(sorted(classes.tolist(), key=STAGES.index))
+    if classes.dtype.kind == "U":
+        return np.array(stage_order(classes.tolist()))
     return classes
 
 

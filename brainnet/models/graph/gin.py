@@ -16,7 +16,7 @@ class GINConvolution(nn.Module):
     .. math:: x'_i = \mathrm{MLP}\left( (1 + \varepsilon) x_i + \sum_j w_{ij} x_j \right)
 
     with two linear maps, batch norm and ReLU between. The first map is linear and comes before
-    the sum: the same result, at a tenth of the work where a region is described by its profile.
+    the sum: the same result, at a quarter of the work where a region is described by its profile.
 
     Parameters
     ----------

@@ -58,10 +58,10 @@ class Coral:
 
     Examples
     --------
-    >>> outputs = torch.tensor([[0.0, 0.0, -50.0], [9.0, 0.0, 1.0]])
+    >>> outputs = torch.tensor([[0.0, 0.0, -50.0], [20.0, 0.0, 1.0]])
     >>> Coral().probabilities(outputs).round(decimals=3)
     tensor([[0.5000, 0.0000, 0.5000],
-            [0.0000, 0.0000, 0.9990]], dtype=torch.float64)
+            [0.0000, 0.0000, 1.0000]], dtype=torch.float64)
     """
 
     def n_outputs(self, n_stages: int) -> int:
@@ -81,7 +81,7 @@ class Coral:
         """Return the differences of neighbouring cumulative probabilities."""
         beyond = torch.sigmoid(self._logits(outputs.double()))
         certain = beyond.new_ones(len(beyond), 1)
-        return -torch.cat([certain, beyond, 0 * certain], dim=1).diff(dim=1)
+        return torch.cat([certain, beyond], dim=1) - torch.cat([beyond, 0 * certain], dim=1)
 
     def _logits(self, outputs: Tensor) -> Tensor:
         """Return ``(n_subjects, n_stages - 1)`` logits of being beyond each threshold."""

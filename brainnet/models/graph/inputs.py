@@ -169,13 +169,13 @@ class GraphInputs(TransformerMixin, BaseEstimator):
         """All but the profile, which is the scaled edges."""
         parts = [NODE_FEATURES[name](subjects) for name in self.features if name != "profile"]
         empty = np.empty((*subjects.shape[:3], 0))
-        return np.concatenate([empty, *parts], axis=-1).astype(np.float32)
+        return np.asarray(np.concatenate([empty, *parts], axis=-1), dtype=np.float32)
 
     def _context(self, subjects: Subjects) -> NDArray[np.float32]:
         parts = [CONTEXT[name](subjects) for name in self.context]
         empty = np.empty((*subjects.shape[:2], 0))
-        by_modality = np.concatenate([empty, *parts], axis=2).astype(np.float32)
-        return by_modality.reshape(len(subjects), -1)
+        by_modality = np.concatenate([empty, *parts], axis=2)
+        return np.asarray(by_modality.reshape(len(subjects), -1), dtype=np.float32)
 
 
 def _joined(edges: torch.Tensor, others: torch.Tensor, features: Sequence[str]) -> torch.Tensor:
@@ -215,4 +215,4 @@ def _scaled(
 ) -> NDArray[np.float32]:
     """Return values in deviations from the mean, 0 where not measured."""
     scaled = np.nan_to_num((values - centre) / spread, nan=0.0)
-    return np.clip(scaled, -_CLIP, _CLIP).astype(np.float32)
+    return np.asarray(np.clip(scaled, -_CLIP, _CLIP), dtype=np.float32)

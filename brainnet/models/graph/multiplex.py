@@ -129,7 +129,8 @@ class MultiplexNetwork(nn.Module):
         """
         edges = brains.edges.flatten(2)
         regions = brains.nodes[..., : self.n_regional].flatten(2)
-        measured = [(edges != 0).any(-1), (regions != 0).any(-1), brains.present]
+        # what was not measured is 0; the sums by region are one pass over the edges
+        measured = [(brains.edges.sum(-1) != 0).any(-1), (regions != 0).any(-1), brains.present]
         there = torch.stack(measured, dim=-1) & brains.present[..., None]
         if self.training:
             there = _some(there, self.alone)
@@ -185,7 +186,8 @@ class MultiplexLayer(nn.Module):
         messages = self.within(near) + self.between(others)
         own = (nodes.shape[1], 1, nodes.shape[-1])
         messages = torch.tanh(self.scale.view(own) * messages + self.shift.view(own))
-        return (nodes + self.dropout(messages)).masked_fill(~there, 0.0)
+        moved: Tensor = nodes + self.dropout(messages)
+        return moved.masked_fill(~there, 0.0)
 
 
 def multiplex_network(seed: int = 0, **options: Any) -> GraphClassifier:
@@ -214,8 +216,8 @@ def multiplex_network(seed: int = 0, **options: Any) -> GraphClassifier:
         "head": "coral",
         "n_hidden": 8,
         "options": {"n_scores": 1, "n_regional": 1},
-        "n_epochs": 40,
-        "learning_rate": 1e-2,
+        "n_epochs": 25,
+        "learning_rate": 1.5e-2,
         "weight_decay": 0.3,
         "stop": "last",
         "n_members": 5,
@@ -241,7 +243,7 @@ class _Reading(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map ``(n_subjects, n_modalities, n_inputs)`` to ``(..., n_scores)``."""
         unit = max(1, self.weight.shape[1]) ** -0.5
-        found = unit * torch.einsum("smi,mio->smo", inputs, self.weight)
+        found: Tensor = unit * torch.einsum("smi,mio->smo", inputs, self.weight)
         if not self.training:
             return found
         # noise on every input, as the sum that it comes to
@@ -263,7 +265,6 @@ class _GraphReading(nn.Module):
         self.layers = nn.ModuleList(
             MultiplexLayer(n_modalities, n_hidden, dropout=dropout) for _ in range(n_layers)
         )
-        self.dropout = nn.Dropout(dropout)
         self.regions = _Reading(n_modalities, n_regions * n_hidden, n_scores, noise)
         self.context = _Reading(n_modalities, n_context, n_scores, noise)
         for weight, n_inputs in ((self.profile, n_regions), (self.features, n_features)):
@@ -276,7 +277,7 @@ class _GraphReading(nn.Module):
         for layer in self.layers:
             nodes = layer(nodes, brains.adjacency, present)
         context = brains.context.reshape(*present.shape, self.context.weight.shape[1])
-        readings = self.regions(self.dropout(nodes).flatten(2)) + self.context(context)
+        readings = self.regions(nodes.flatten(2)) + self.context(context)
         return _Drawn(readings, nodes.mean(dim=2))
 
 

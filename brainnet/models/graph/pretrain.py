@@ -78,8 +78,8 @@ class ConnectomeAutoencoder(nn.Module):
         adjacency = strongest(networks * self.spread + self.centre, density=self.density)
         n_modalities, n_regions = networks.shape[1:3]
         nodes = [
-            self.encoder.encoders[each].embed(networks[:, each], adjacency[:, each])
-            for each in range(n_modalities)
+            encoder.embed(networks[:, each], adjacency[:, each])  # type: ignore[operator]
+            for each, encoder in enumerate(self.encoder.encoders)
         ]  # (n_subjects, n_regions, n_hidden) each
         profiles = self.decoder(torch.cat(nodes, dim=-1)).unflatten(-1, (n_modalities, n_regions))
         profiles = profiles.transpose(1, 2)  # (n_subjects, n_modalities, n_regions, n_regions)
