@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,9 @@ import pytest
 from brainnet import cli, io
 from brainnet.cli import commands
 from brainnet.cli.parser import parse
-from brainnet.models.graph import estimator
+from brainnet.models import catalogue
+from brainnet.models.graph.estimator import GraphClassifier
+from brainnet.models.linear import majority
 from brainnet.workflows import participant
 from brainnet.workflows.engine import Outcome, scratch
 from brainnet.workflows.settings import Settings
@@ -147,7 +148,7 @@ def test_what_cannot_be_run_is_refused_by_name(
 
 @pytest.mark.parametrize(
     "typed",
-    [["--sloppy"], ["--participant-label", "01"], ["--nprocs", "2"], ["--dry-run"],
+    [["--sloppy"], ["--participant-label", "01"], ["--mem", "8"], ["--dry-run"],
      ["--task-id", "rest"], ["--derivatives", "x"], ["--skip-bids-validation"]],
 )  # fmt: skip
 def test_flags_of_the_participant_level_are_refused_at_the_group_level(
@@ -170,6 +171,35 @@ def test_the_group_level_takes_one_session(
     assert "one session" in refused([*toys, "group", "--session-label", "1", "2"], capsys)
 
 
+def test_what_is_compared_reaches_the_group_level(
+    toys: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from brainnet.workflows import group
+
+    told: list[dict] = []
+    monkeypatch.setattr(group, "run", lambda *_, **given: told.append(given) or tmp_path / "g.html")
+    monkeypatch.setattr(group, "model_of", lambda _: None)
+    options = ["--estimators", "linear", "gcn", "--n-repeats", "3", "--leave-site-out",
+               "--harmonise", "--search", "--permutations", "9", "--nprocs", "2"]  # fmt: skip
+    assert cli.main([*toys, "group", *options]) == 0
+    assert told[0]["design"] == group.Design(
+        estimators=("linear", "gcn"), n_repeats=3, folds="site", harmonise="combat",
+        search="inner", permutations=9,
+    )  # fmt: skip
+    assert told[0]["n_jobs"] == 2
+    assert cli.main([*toys, "group"]) == 0
+    assert told[1]["design"] == group.Design()
+    assert told[1]["n_jobs"] >= 1
+
+
+def test_a_config_file_may_hold_what_is_compared(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('estimators = ["linear", "gcn"]\nharmonise = true\nn-repeats = 2\n')
+    options = parse(["B", "O", "group", "--config-file", str(path)])
+    assert (list(options.estimators), options.n_repeats) == (["linear", "gcn"], 2)
+    assert (options.harmonise, options.leave_site_out) == (True, False)
+
+
 def test_flags_may_be_spelt_with_underscores_and_as_fmriprep_spells_them(tmp_path: Path) -> None:
     options = parse(["B", "O", "participant", "--participant_label", "01", "--n_cpus", "8",
                      "--omp_nthreads=4", "--mem_mb", "8000", "-w", "W", "-t", "rest", "nback",
@@ -187,7 +217,7 @@ def test_help_names_the_choices_that_there_are(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for name in (*KINDS, *GROUPS):
+    for name in (*KINDS, *GROUPS, *catalogue.CATALOGUE):
         assert f" {name}" in text
 
 
@@ -375,8 +405,8 @@ def test_of_many_participants_the_broken_ones_are_named_at_every_level(
     bids, out = toy.dataset(tmp_path / "bids", labels), tmp_path / "out"
     toy.put_in_place(monkeypatch)
     monkeypatch.setattr(participant.anatomical, "run", toy.anatomy_for_groups)
-    quick = partial(estimator.GraphClassifier, n_epochs=2, n_hidden=4)
-    monkeypatch.setattr(estimator, "GraphClassifier", quick)
+    quick = {"majority": majority(), "gcn": GraphClassifier(n_epochs=2, n_hidden=4)}
+    monkeypatch.setattr(catalogue, "estimators", lambda names, seed: {n: quick[n] for n in names})
     stages = ["CN" if int(label) % 2 else "AD" for label in labels]
     people = pd.DataFrame({"participant_id": [f"sub-{x}" for x in labels], "stage": stages})
     io.save_table(people, bids / "participants.tsv")
@@ -397,7 +427,9 @@ def test_of_many_participants_the_broken_ones_are_named_at_every_level(
     told = {line[4:6]: line for line in printed.err.splitlines()
             if line.startswith("sub-") and ": FAILED: " in line}  # fmt: skip
     assert set(told) == set(causes)
-    assert cli.main([str(bids), str(out), "group", "--n-splits", "2"]) == 0
+    compared = ["--n-splits", "2", "--estimators", "majority", "gcn", "--nprocs", "0"]
+    assert cli.main([str(bids), str(out), "group", *compared]) == 0
+    assert f"model for brainnet stage: {out / 'model-gcn'}" in capsys.readouterr().out
     page = html.unescape((out / "group.html").read_text())
     for label, cause in causes.items():
         assert cause in told[label]

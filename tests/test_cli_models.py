@@ -38,7 +38,8 @@ def _status(arguments: list[str]) -> int | str | None:
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert _status(["--help"]) == 0
     text = capsys.readouterr().out
-    for word in ("segment brain IMG OUT", "train brain CONFIG OUT", "compress MODEL OUT"):
+    for word in ("segment brain IMG OUT", "stage MODEL DERIVATIVES", "train brain CONFIG OUT",
+                 "compress MODEL OUT"):  # fmt: skip
         assert word in text
     assert _status(["segment", "--help"]) == 0
     text = capsys.readouterr().out

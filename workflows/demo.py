@@ -54,7 +54,8 @@ def run(out_dir: Path | str, *, seed: int = 0, resources: Resources | None = Non
         )  # fmt: skip
     say(f"group report of the simulated participants: {page}")
     with _bar(f"{COHORT_SIZE} simulated subjects") as bar:
-        page = stage_cohort(out_dir / "cohort", Steps(bar.set_postfix_str), seed)
+        n_jobs = max(1, resources.n_procs) if resources else 1
+        page = stage_cohort(out_dir / "cohort", Steps(bar.set_postfix_str), seed, n_jobs)
     say(f"group report of the simulated cohort: {page}")
     return outcomes
 
@@ -72,12 +73,12 @@ def simulate(bids_dir: Path, seed: int) -> Path:
         return simulate_dataset(bids_dir, stages=STAGES, seed=seed, progress=progress)
 
 
-def stage_cohort(out_dir: Path, steps: Steps, seed: int) -> Path:
-    """Simulate a cohort at network level, stage it and write its page."""
+def stage_cohort(out_dir: Path, steps: Steps, seed: int, n_jobs: int = 1) -> Path:
+    """Simulate a cohort at network level, compare models on it and write its page."""
     from brainnet.simulate.cohort import simulate_cohort
 
     cohort.save(simulate_cohort(COHORT_SIZE, seed=seed), out_dir / "cohort.nc")
-    return group.stage(out_dir, target="stage", n_splits=5, seed=seed, steps=steps)
+    return group.stage(out_dir, target="stage", seed=seed, steps=steps, n_jobs=n_jobs)
 
 
 def say(text: str) -> None:

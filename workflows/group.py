@@ -1,23 +1,29 @@
-"""The group level: participants' networks to one cohort, stages under cross-validation, a page."""
+"""The group level: networks to one cohort, models compared on it, one of them saved, a page."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import joblib
 import pandas as pd
-import xarray as xr
 
 from brainnet import cohort, io
 from brainnet.connectome.kinds import first_kinds
-from brainnet.workflows import group_page, networks
+from brainnet.workflows import group_page, group_staging, networks
 from brainnet.workflows.engine.step import sidecar_path
 from brainnet.workflows.engine.steps import Steps
+from brainnet.workflows.group_staging import Design
 from brainnet.workflows.own_atlas import resolve
+from brainnet.workflows.preprocessing import Records, canonical
 from brainnet.workflows.settings import Settings
 
+__all__ = ["Design", "gather", "model_of", "run", "stage"]
+
 Paths = Mapping[str, Path]
+#: what the sidecar of the scores says that the page shows
+_SAID = frozenset({
+    "Baseline", "Estimators", "Final", "Folds", "Networks", "Permutations", "Repeats",
+    "SiteDecoding", "Stages", "Verdict",
+})  # fmt: skip
 
 
 def run(
@@ -27,10 +33,11 @@ def run(
     target: str = "stage",
     settings: Settings | None = None,
     session: str | None = None,
-    n_splits: int = 5,
+    design: Design | None = None,
+    n_jobs: int = 1,
     notify: Callable[[str], None] | None = None,
 ) -> Path:
-    """Gather what the participant level made and stage the participants.
+    """Gather what the participant level made, compare models on it, and save one of them.
 
     Parameters
     ----------
@@ -45,23 +52,29 @@ def run(
     session : str, optional
         Which session's networks, with or without ``ses-``; the names of the group's files add
         it. Needed where there are several.
-    n_splits : int
-        Folds of the cross-validation.
+    design : Design, optional
+        Which models are compared, and how.
+    n_jobs : int
+        Processes; it changes no result.
     notify : callable
         Told the name of each step; by default nobody is.
 
     Returns
     -------
     pathlib.Path
-        The page.
+        The page. The saved model stands beside it in ``model-<estimator>``: see
+        `brainnet.workflows.stage`.
 
     Raises
     ------
     brainnet.io.DataError
         If the table lacks the target, or the participant level has not run.
     ValueError
-        If there are too few participants of a stage. Nothing has been written then.
+        If there are too few participants of a stage, or an unknown estimator. Nothing has been
+        written then.
     """
+    design = design or Design()
+    design.check()
     out_dir, participants = Path(out_dir), Path(participants)
     io.load_table(participants, required=("participant_id", target))
     if not out_dir.is_dir():
@@ -71,7 +84,7 @@ def run(
     found = cohort.sources(out_dir, settings.atlas, session, kinds=settings.connectome)
     table, _ = cohort.participants_table(out_dir, participants, session)
     assert table is not None  # a path was given
-    _check_classes(table, found, target, n_splits)
+    _check_classes(table, found, target, design.n_splits)
     steps = Steps(notify or (lambda _step: None))
     label = networks.run_label(settings) + (f"_ses-{session}" if session else "")
     steps.run(
@@ -91,8 +104,9 @@ def run(
         out_dir,
         label=label,
         target=cohort.column_name(target),
-        n_splits=n_splits,
+        design=design,
         seed=settings.seed,
+        n_jobs=n_jobs,
         steps=steps,
         absent=_absent(table, found, session),
     )
@@ -125,12 +139,12 @@ def _absent(table: pd.DataFrame, found: cohort.Sources, session: str | None) -> 
 
 def _files(out_dir: Path, label: str) -> dict[str, Path]:
     """Name what the group level writes; ``label`` tells atlases, kinds and sessions apart."""
+    stem = f"group{label}"
+    tables = ("scores", "differences", "predictions", "choices", "calibration", "coverage")
     return {
         "cohort": out_dir / f"cohort{label}.nc",
-        "scores": out_dir / f"group{label}_scores.tsv",
-        "differences": out_dir / f"group{label}_differences.tsv",
-        "predictions": out_dir / f"group{label}_predictions.tsv",
-        "page": out_dir / f"group{label}.html",
+        **{name: out_dir / f"{stem}_{name}.tsv" for name in tables},
+        "page": out_dir / f"{stem}.html",
     }
 
 
@@ -138,28 +152,35 @@ def stage(
     out_dir: Path,
     *,
     target: str,
-    n_splits: int,
     seed: int,
     steps: Steps,
+    design: Design | None = None,
+    n_jobs: int = 1,
     absent: Mapping[str, str] | None = None,
     label: str = "",
 ) -> Path:
-    """Stage the subjects of ``out_dir/cohort<label>.nc`` and write the page; return its path.
+    """Compare models on ``out_dir/cohort<label>.nc``, save one, write the page; return its path.
 
     ``absent`` says of participants that are not in the cohort why: the page lists them. ``label``
-    tells runs apart, as `networks.run_label` does, and sessions.
+    tells runs apart, as `networks.run_label` does, and sessions. The others are those of `run`.
     """
-    files = _files(out_dir, label)
+    design, files = design or Design(), _files(out_dir, label)
     page = files.pop("page")
-    steps.run(
-        "staging",
-        evaluate,
-        inputs={"cohort": files["cohort"]},
-        outputs={name: path for name, path in files.items() if name != "cohort"},
-        parameters={"target": target, "n_splits": n_splits},
-        seed=seed,
-    )
+    with joblib.parallel_config("loky", n_jobs=n_jobs):
+        steps.run(
+            "staging",
+            group_staging.evaluate,
+            inputs={"cohort": files["cohort"]},
+            outputs={name: path for name, path in files.items() if name != "cohort"},
+            parameters={
+                "target": target,
+                "design": design.parameters(),
+                "code": design.code(),
+            },
+            seed=seed,
+        )
     sidecar = io.load_json(sidecar_path(files["scores"]))
+    model = _final_model(out_dir, label, files, target, design, seed, steps)
     steps.run(
         "group report",
         group_page.write,
@@ -167,17 +188,59 @@ def stage(
         outputs={"page": page},
         parameters={
             "target": target,
-            "evaluation": {
-                "stages": sidecar["Stages"],
-                "folds": sidecar["Folds"],
-                "versions": sidecar["Brainnet"]["Versions"],
-            },
+            "evaluation": {key: value for key, value in sidecar.items() if key in _SAID}
+            | {"Versions": sidecar["Brainnet"]["Versions"], "Design": design.parameters()},
+            "model": None if model is None else model.name,
             "absent": dict(absent or {}),
             "warnings": steps.warnings,
         },
         seed=seed,
     )
     return page
+
+
+def model_of(page: Path) -> Path | None:
+    """Return the folder of the model that a page tells of; None where none was saved."""
+    name = io.load_json(sidecar_path(page))["Brainnet"]["Parameters"]["model"]
+    return None if name is None else page.with_name(name)
+
+
+def _final_model(
+    out_dir: Path,
+    label: str,
+    files: Paths,
+    target: str,
+    design: Design,
+    seed: int,
+    steps: Steps,
+) -> Path | None:
+    """Save the network that new participants can be staged with; None where there is none."""
+    name = io.load_json(sidecar_path(files["scores"]))["Final"]
+    if name is None or design.harmonise != "none":
+        return None
+    folder = out_dir / f"model-{name}{label}"
+    weights = folder / "weights.safetensors"
+    if not (folder / "card.json").is_file():  # it is no output of the step, which would skip
+        sidecar_path(weights).unlink(missing_ok=True)
+    steps.run(
+        "model for new participants",
+        group_staging.fit_final,
+        inputs={
+            "cohort": files["cohort"],
+            "scores": files["scores"],
+            "predictions": files["predictions"],
+            "record": sidecar_path(files["scores"]),
+        },
+        outputs={"weights": weights},
+        parameters={
+            "target": target,
+            "name": name,
+            "design": design.parameters(),
+            "code": design.code()[name],
+        },
+        seed=seed,
+    )
+    return folder
 
 
 def gather(
@@ -191,44 +254,7 @@ def gather(
         session=session,
         kinds=kinds,
     )
-    cohort.save(dataset, outputs["cohort"])
-
-
-def evaluate(
-    inputs: Paths, outputs: Paths, *, target: str, n_splits: int, seed: int
-) -> dict[str, dict[str, Any]]:
-    """Cross-validate the baselines and the graph network on the same folds."""
-    from brainnet.evaluate import cross_validate_stages
-    from brainnet.models.graph.estimator import GraphClassifier
-    from brainnet.models.linear import edge_logistic, majority
-
-    dataset = usable(cohort.load(inputs["cohort"]))
-    found = cross_validate_stages(
-        dataset,
-        {
-            "majority": majority(),
-            "linear": edge_logistic(seed=seed),
-            "graph": GraphClassifier(seed=seed),
-        },
-        target=target,
-        n_splits=n_splits,
-        seed=seed,
-    )
-    io.save_table(found.table, outputs["scores"])
-    io.save_table(found.differences, outputs["differences"])
-    io.save_table(found.predictions, outputs["predictions"])
-    folds = int(found.folds["fold"].nunique())
-    return {"scores": {"Stages": list(found.stages), "Folds": folds}}
-
-
-def usable(dataset: xr.Dataset) -> xr.Dataset:
-    """Leave out modalities that nobody has, which nothing could be learned from."""
-    measured = np.isfinite(dataset["edges"].values).any(axis=(0, 2, 3))
-    if not measured.all():
-        absent = ", ".join(dataset["modality"].values[~measured])
-        warnings.warn(
-            f"No participant has a network of {absent}; staging uses the others.",
-            io.DataWarning,
-            stacklevel=2,
-        )
-    return dataset.isel(modality=np.flatnonzero(measured))
+    out_dir = outputs["cohort"].parent
+    found = cohort.sources(out_dir, str(dataset.attrs["atlas"]), session, kinds=kinds)
+    record = canonical(Records().of_cohort(found))
+    cohort.save(dataset.assign_attrs(preprocessing=record), outputs["cohort"])

@@ -10,17 +10,27 @@ import xarray as xr
 
 from brainnet import cohort, io
 from brainnet.report import figures
-from brainnet.report.group import cohort_table, group_page, score_section
+from brainnet.report.group import cohort_table, group_page
+from brainnet.report.group_tables import (
+    coverage_table,
+    difference_table,
+    missing_section,
+    models_table,
+    score_tables,
+    site_table,
+)
 from brainnet.report.methods import methods_text
 from brainnet.report.page import Figure, Methods, Notice, Section, Table
+from brainnet.workflows.group_staging import ALPHA
 
 Paths = Mapping[str, Path]
-ESTIMATORS = {
-    "majority": "the commonest stage of the training subjects",
-    "linear": "linear",
-    "graph": "gcn",
-}
 _TITLES = {False: "Cohort", True: "Simulated cohort"}
+#: models of which pictures are drawn; the tables hold all
+_DRAWN = 8
+#: models of which none are
+_PLAIN = frozenset({"majority", "missingness", "site"})
+#: models of which it is shown whether their probabilities are to be believed
+_CALIBRATED = 4
 
 
 def write(
@@ -29,15 +39,18 @@ def write(
     *,
     target: str,
     evaluation: Mapping[str, Any],
+    model: str | None,
     absent: Mapping[str, str],
     warnings: Sequence[str],
     seed: int,
 ) -> None:
-    """Draw every figure and save the page; ``evaluation`` holds stages, folds and versions."""
-    stages, versions = list(evaluation["stages"]), evaluation["versions"]
+    """Draw all figures and save the page; ``evaluation`` is what the sidecar of the scores says."""
+    stages, versions = list(evaluation["Stages"]), evaluation["Versions"]
     dataset = cohort.load(inputs["cohort"])
-    predictions = _predictions(inputs["predictions"])
-    truth = predictions.drop_duplicates("subject").set_index("subject")["truth"]
+    tables = {name: io.load_table(inputs[name]) for name in ("scores", "differences", "coverage")}
+    tables |= {"predictions": _predictions(inputs["predictions"])}
+    tables |= {"calibration": io.load_table(inputs["calibration"])}
+    truth = tables["predictions"].drop_duplicates("subject").set_index("subject")["truth"]
     labels = truth.reindex(dataset["subject"].values.astype(str))
     simulated = simulated_share(dataset)
     wholly = bool(dataset.attrs.get("simulated", False)) and not simulated
@@ -47,25 +60,165 @@ def write(
         "Stages": ", ".join(stages),
         "Modalities": dataset.sizes["modality"],
         "Atlas": f"{dataset.attrs['atlas']} ({dataset.sizes['region']} regions)",
-        "Folds": evaluation["folds"],
+        "Tested by": _tested(evaluation),
         **({"Edges": dataset.attrs["kinds"]} if "kinds" in dataset.attrs else {}),
         **simulated,
     }
+    draw = _Draw(tables, evaluation, simulated=bool(simulated))
     page = group_page(
         dataset="Partly simulated cohort" if simulated else _TITLES[wholly],
         summary=summary,
         flow=_flow(labels, absent, target),
         sections=[
+            _verdict(tables["scores"], evaluation, model),
             _who(dataset, labels, target, stages),
-            _scores(inputs, predictions, stages, simulated=bool(simulated)),
+            _modalities(dataset, labels, stages),
+            Section("The models compared", tables=[models_table(evaluation["Estimators"])]),
+            draw.scores(),
+            draw.probabilities(),
+            *([_sites(evaluation["SiteDecoding"])] if "SiteDecoding" in evaluation else []),
             _networks(dataset, labels, stages, simulated=bool(simulated)),
         ],
         warnings=[Notice(text) for text in warnings],
         methods=_methods(evaluation, n_subjects, seed, simulated=wholly),
-        provenance={"seed": seed, "target": target, **versions},
+        provenance={"seed": seed, "target": target, "model": model or "none", **versions},
         simulated=wholly,
     )
     io.save_text(page, outputs["page"])
+
+
+def _tested(evaluation: Mapping[str, Any]) -> str:
+    """Say in few words on what folds models were tested."""
+    if evaluation["Design"]["folds"] == "site":
+        return f"{evaluation['Folds']} sites, each left out"
+    repeats = int(evaluation["Repeats"])
+    return f"{evaluation['Folds']} folds" + (f", {repeats} times" if repeats > 1 else "")
+
+
+def _verdict(scores: pd.DataFrame, evaluation: Mapping[str, Any], model: str | None) -> Section:
+    """Return the box at the top: how well, what that is worth, and what was saved."""
+    own = scores[scores["metric"] == "balanced_accuracy"]
+    best = own.sort_values("estimate", ascending=False).iloc[0]
+    sentences = [
+        f"The best of {len(own)} models, {best['estimator']}, recognises {best['estimate']:.0%} of "
+        f"each stage on average (95 % interval {best['low']:.0%} to {best['high']:.0%}), of people "
+        f"whom it had not seen. Guessing recognises {1 / len(evaluation['Stages']):.0%}.",
+        *(each["text"] for each in evaluation["Verdict"]),
+    ]
+    if permuted := evaluation.get("Permutations"):
+        sentences.append(
+            f"With stages dealt anew {permuted['N']} times {permuted['Estimator']!r} recognises "
+            f"{permuted['Mean']:.0%} of each stage on average, with the true ones "
+            f"{permuted['Score']:.0%} (p = {permuted['P']:.3f})."
+        )
+    if model is not None:
+        sentences.append(
+            f"The network {evaluation['Final']!r}, fitted on everybody, is saved in {model}: "
+            "brainnet stage applies it to new participants. For research only; it makes no "
+            "diagnosis."
+        )
+    elif evaluation["Design"]["harmonise"] != "none":
+        sentences.append(
+            "No model is saved: what was taken out of these sites is not known of other ones."
+        )
+    return Section("In short", "\n\n".join(sentences), lead=True)
+
+
+def _modalities(dataset: xr.Dataset, labels: pd.Series, stages: Sequence[str]) -> Section:
+    names = dataset["modality"].values.astype(str)
+    there = np.isfinite(dataset["edges"].values).any(axis=(2, 3))
+    present = pd.DataFrame(there, index=labels.index, columns=names)[labels.notna().to_numpy()]
+    known = present.loc[:, present.any()]  # what nobody has is warned of
+    return missing_section(known, labels[labels.notna()], stages)
+
+
+def _sites(decoding: Sequence[Mapping[str, Any]]) -> Section:
+    intro = (
+        "The networks were harmonised (ComBat) in each fold, on its training subjects. If it "
+        "worked, a classifier can no longer tell from a network where it was measured."
+    )
+    return Section("Sites", intro, tables=[site_table(decoding)])
+
+
+class _Draw:
+    """The sections on scores, from the tables of an evaluation."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, pd.DataFrame],
+        evaluation: Mapping[str, Any],
+        *,
+        simulated: bool,
+    ) -> None:
+        self.tables, self.known, self.simulated = tables, evaluation, simulated
+        scores = tables["scores"]
+        own = scores[scores["metric"] == "balanced_accuracy"]
+        order = own.sort_values("estimate", ascending=False)["estimator"].astype(str).tolist()
+        first = [name for name in (evaluation["Final"], evaluation["Baseline"]) if name]
+        models = [*first, *(name for name in order if name not in _PLAIN)]
+        self.shown = list(dict.fromkeys(models)) or order
+
+    def _of(self, name: str, n_models: int) -> pd.DataFrame:
+        """Return the rows of a table of the models that are drawn, in one order."""
+        table = self.tables[name]
+        kept = [table[table["estimator"] == each] for each in self.shown[:n_models]]
+        return pd.concat(kept, ignore_index=True)
+
+    def _figure(self, png: bytes, caption: str) -> Figure:
+        left_out = len(self.known["Estimators"]) - len(self.shown[:_DRAWN])
+        more = f" {left_out} further models are in the table of scores." if left_out else ""
+        return Figure(png, caption + more, simulated=self.simulated)
+
+    def scores(self) -> Section:
+        """Return scores, errors and differences."""
+        stages = list(self.known["Stages"])
+        predictions = self._of("predictions", _DRAWN)
+        drawn = [
+            Figure(
+                figures.score_plot(self.tables["scores"], chance=1 / len(stages)),
+                "Balanced accuracy (the share of each stage that was recognised, mean over the "
+                "stages) with its 95 % interval. The dashed line is guessing; an open circle is "
+                "not shown to differ from it.",
+                simulated=self.simulated,
+            ),
+            self._figure(
+                figures.confusion_plot(predictions, stages=stages),
+                "True stage (rows) and predicted stage (columns): how many, each by a model that "
+                "had not seen them. Right predictions lie on the diagonal.",
+            ),
+            self._figure(
+                figures.roc_plot(predictions, stages=stages),
+                "Receiver operating curves, each stage against the rest: the share of people with "
+                "the stage that is found against the share of others who are taken for it. AUC, "
+                "the area below: 1 perfect, 0.5 guessing.",
+            ),
+        ]
+        intro = (
+            "Everything that is learned (imputation, scaling, penalty, weights, early stopping) "
+            "is learned in each fold from its training subjects alone."
+        )
+        tables = score_tables(self.tables["scores"])
+        if len(self.tables["differences"]):
+            tables.insert(1, difference_table(self.tables["differences"]))
+        return Section("How well stages are told apart", intro, drawn, tables)
+
+    def probabilities(self) -> Section:
+        """Return whether probabilities mean what they say, and sets of stages."""
+        curves = self._of("calibration", _CALIBRATED)
+        figure = Figure(
+            figures.reliability_plot(curves),
+            "How often the predicted stage was right (height) where the model gave it a "
+            "probability (across). On the dashed line probabilities mean what they say; below it "
+            "the model is too sure. Large points: many people; bars: 95 % intervals.",
+            simulated=self.simulated,
+        )
+        name = self.shown[0]
+        coverage = self.tables["coverage"]
+        own = coverage[coverage["estimator"] == name].set_index("of", drop=False)
+        order = [each for each in ("all", *self.known["Stages"]) if each in own.index]
+        table = coverage_table(own.loc[order], level=1 - ALPHA)
+        intro = f"Prediction sets are those of {name!r}."
+        return Section("Are the probabilities to be believed?", intro, [figure], [table])
 
 
 def simulated_share(dataset: xr.Dataset) -> dict[str, str]:
@@ -105,15 +258,22 @@ def _flow(labels: pd.Series, absent: Mapping[str, str], target: str) -> pd.DataF
 def _methods(
     evaluation: Mapping[str, Any], n_subjects: int, seed: int, *, simulated: bool
 ) -> Methods:
+    design = evaluation["Design"]
     staging = {
-        "estimators": ESTIMATORS,
+        "estimators": evaluation["Estimators"],
         "n_subjects": n_subjects,
-        "n_splits": evaluation["folds"],
-        "n_repeats": 1,
+        "n_splits": evaluation["Folds"],
+        "n_repeats": evaluation["Repeats"],
+        "folds": design["folds"],
+        "harmonise": design["harmonise"],
+        "search": design["search"],
+        "permutations": design["permutations"],
+        "baseline": evaluation["Baseline"],
+        "level": 1 - ALPHA,
         "n_resamples": 1000,
         "seed": seed,
     }
-    software = evaluation["versions"]
+    software = evaluation["Versions"]
     return methods_text({"simulated": simulated, "staging": staging, "software": software})
 
 
@@ -127,43 +287,6 @@ def _who(dataset: xr.Dataset, labels: pd.Series, target: str, stages: Sequence[s
             frame[name] = column.where(cohort.words(column) != "n/a")
     known = frame[labels.notna().to_numpy()]
     return Section("Participants", tables=[Table("By stage", cohort_table(known, by=by))])
-
-
-def _scores(
-    inputs: Paths, predictions: pd.DataFrame, stages: Sequence[str], *, simulated: bool
-) -> Section:
-    scores = io.load_table(inputs["scores"])
-    section = score_section(
-        scores,
-        figures=[
-            Figure(
-                figures.score_plot(scores, chance=1 / len(stages)),
-                "Balanced accuracy with its 95 % interval; the line is chance.",
-                simulated=simulated,
-            ),
-            Figure(
-                figures.confusion_plot(predictions, stages=stages),
-                "Predicted against true stage, each subject by a model that never saw it.",
-                simulated=simulated,
-            ),
-            Figure(
-                figures.roc_plot(predictions, stages=stages),
-                "Receiver operating curves, each stage against the rest.",
-                simulated=simulated,
-            ),
-        ],
-        intro="Everything that is learned (imputation, scaling, penalty, weights, early "
-        "stopping) is learned in each fold from its training subjects alone.",
-    )
-    differences = io.load_table(inputs["differences"])
-    if differences.empty:
-        return section
-    table = Table(
-        "Difference from the linear baseline",
-        differences,
-        "Paired over subjects; an interval that holds 0 shows no difference.",
-    )
-    return Section(section.title, section.intro, section.figures, [*section.tables, table])
 
 
 def _networks(

@@ -21,6 +21,7 @@ _IGNORED = (
     "/sub-*.json",
     "cohort*.json",
     "group*",
+    "model-*",
     "atlas/",
     "logs/",
     "sourcedata/",
@@ -259,6 +260,7 @@ links as `raw`.
 | `*_relmat.tsv` | networks: a row and a column a region, `n/a` where not measured |
 | `*_measures.tsv` | network measures, a row each |
 | `cohort.nc`, `group_*.tsv` | all participants' networks; scores and predictions |
+| `model-*` | a network fitted on all of them, for `brainnet stage` |
 | `logs/CITATION.md`, `logs/CITATION.bib` | the methods in words, with what to cite |
 | `logs/` | one log a participant, the records of the runs |
 

@@ -233,6 +233,7 @@ def _newest(log_dir: Path) -> Path:
 
 def _group(options: argparse.Namespace) -> int:
     from brainnet.workflows import group
+    from brainnet.workflows.engine.resources import default_procs
     from brainnet.workflows.settings import Settings
 
     sessions = options.session_label or [None]
@@ -245,10 +246,22 @@ def _group(options: argparse.Namespace) -> int:
         target=options.target,
         session=sessions[0],
         settings=_shared_settings(options, Settings()),
-        n_splits=options.n_splits,
+        design=group.Design(
+            estimators=tuple(options.estimators),
+            n_splits=options.n_splits,
+            n_repeats=options.n_repeats,
+            folds="site" if options.leave_site_out else "stage",
+            harmonise="combat" if options.harmonise else "none",
+            search="inner" if options.search else "none",
+            permutations=options.permutations,
+        ),
+        n_jobs=max(1, default_procs() if options.nprocs is None else options.nprocs),
         notify=lambda step: print(f"group level: {step}", file=sys.stderr),
     )
     print(f"group: {page}")
+    model = group.model_of(page)
+    if model is not None:
+        print(f"model for brainnet stage: {model}")
     return 0
 
 
@@ -298,6 +311,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = MappingProxyType(
         "atlas": _atlas,
         "bids-from-dicom": _dicom,
         "segment": models.segment,
+        "stage": models.stage,
         "train": models.train,
         "compress": models.compress,
     }

@@ -1,4 +1,4 @@
-"""The commands of networks: segment images with one, train one, make one smaller."""
+"""The commands of networks: segment images, stage people, train a network, make one smaller."""
 
 import argparse
 import sys
@@ -10,10 +10,13 @@ from brainnet.cli import values
 from brainnet.cli.terminal import speak
 
 if TYPE_CHECKING:
+    from brainnet.workflows import stage as staging
     from brainnet.workflows.segment import Result
 
 #: what there is a network for
 TASKS = ("brain",)
+#: participants without a stage that are each given a line
+_FEW = 20
 _EPILOG = """examples:
   brainnet segment brain head.nii.gz OUT
   brainnet segment brain *.nii.gz OUT --flip
@@ -24,6 +27,18 @@ dataset every anatomical image is taken, and OUT is a derivatives dataset: its m
 maps are used by brainnet BIDS RESULTS participant --derivatives OUT.
 
 exit status: 0 all went well, whether trusted or not; 1 an image failed; 2 nothing could be run.
+"""
+
+
+_STAGE_EPILOG = """examples:
+  brainnet stage RESULTS/model-multiplex NEW_RESULTS
+  brainnet stage MODEL DERIVATIVES OUT --participant-label 01 02 --session m12
+
+MODEL is a folder that brainnet BIDS RESULTS group wrote. DERIVATIVES is what the participant level
+made of the new participants. Networks of another atlas, other edges or other preprocessing than
+the model's are refused; modalities that somebody lacks are not needed.
+
+exit status: 0 everybody was staged; 1 somebody was not; 2 nothing could be run.
 """
 
 
@@ -47,6 +62,23 @@ def segment(argv: Sequence[str]) -> int:
         progress=len(options.images) > 1 or options.images[0].is_dir(),
     )
     return _report(results, options.out_dir)
+
+
+def stage(argv: Sequence[str]) -> int:
+    """Stage new participants with a saved model; return the exit status."""
+    options = _stage_parser().parse_args(argv)
+    speak(options.verbose)
+    from brainnet.workflows import stage as workflow
+
+    result = workflow.run(
+        options.model,
+        options.derivatives,
+        options.out_dir,
+        participant_label=options.participant_label,
+        session=options.session,
+        notify=lambda step: print(f"stage: {step}", file=sys.stderr),
+    )
+    return _report_stages(result)
 
 
 def train(argv: Sequence[str]) -> int:
@@ -100,6 +132,41 @@ def _segment_parser() -> argparse.ArgumentParser:
         help="of a dataset, only these, with or without sub-")  # fmt: skip
     add("-v", "--verbose", action="count", default=0, help="say more: each step as it begins")
     return parser
+
+
+def _stage_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="brainnet stage",
+        description="Stage new participants with a saved model: a table with the probability of "
+        "every stage, and a page. For research; not a medical device and no diagnosis.",
+        epilog=_STAGE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="folder of a saved model")
+    add("derivatives", type=Path, metavar="DERIVATIVES",
+        help="results of the participant level; only read where OUT is given")  # fmt: skip
+    add("out_dir", type=Path, nargs="?", metavar="OUT",
+        help="folder for the table and the page (default: DERIVATIVES)")  # fmt: skip
+    add("--participant-label", nargs="+", metavar="LABEL",
+        help="only these, with or without sub- (default: everybody)")  # fmt: skip
+    add("--session", "--session-label", metavar="LABEL",
+        help="with or without ses- (default: each participant's first)")  # fmt: skip
+    add("-v", "--verbose", action="count", default=0, help="say more: each step as it begins")
+    return parser
+
+
+def _report_stages(result: "staging.Result") -> int:
+    """Print who was not staged and where the page is; return the exit status."""
+    for label, why in list(result.problems.items())[:_FEW]:
+        print(f"sub-{label}: NOT STAGED: {why}", file=sys.stderr)
+    if len(result.problems) > _FEW:
+        print(f"and {len(result.problems) - _FEW} more, see {result.table}", file=sys.stderr)
+    print(f"{result.n_staged} of {result.n_staged + len(result.problems)} participants staged: "
+          f"{result.table}")  # fmt: skip
+    print(f"page, for research only: {result.page}")
+    return 1 if result.problems else 0
 
 
 def _report(results: Sequence["Result"], out_dir: Path) -> int:

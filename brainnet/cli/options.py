@@ -228,9 +228,10 @@ def _resources(options: Options) -> None:
         "--n-cpus",
         type=values.count,
         metavar="N",
-        help="processors to use in all, as in fMRIPrep: N / --omp-nthreads participants run at a "
-        "time (default: all that are here and have 4 GB of free memory each); 0: one after another "
-        "in this process, without limits, to look for faults",
+        level=BOTH,
+        help="processors to use in all, as in fMRIPrep: N / --omp-nthreads participants (at the "
+        "group level: models) run at a time (default: all that are here and have 4 GB of free "
+        "memory each); 0: one after another in this process, without limits, to look for faults",
     )
     add(
         "--omp-nthreads",
@@ -331,5 +332,43 @@ def _group(options: Options) -> None:
         metavar="FILE",
         help="table to use in place of BIDS/participants.tsv",
     )
+    add(
+        "--estimators",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="models to compare: baselines majority, covariates, linear, svm, tangent, forest, "
+        "boosting, kernel, mlp, everything; graph networks gcn, gatv2, gin, brainnetcnn, braingnn, "
+        "transformer; and multiplex, brainnet's own (default: majority covariates linear forest "
+        "everything gcn multiplex)",
+    )
     add("--n-splits", type=values.splits, default=5, metavar="N",
         help="folds of the cross-validation (default 5)")  # fmt: skip
+    add("--n-repeats", type=values.positive, default=1, metavar="N",
+        help="how often the folds are dealt (default 1)")  # fmt: skip
+    add(
+        "--leave-site-out",
+        action="store_true",
+        default=False,
+        help="test each site (column site) by models of all others, in place of folds",
+    )
+    add(
+        "--harmonise",
+        action="store_true",
+        default=False,
+        help="take what a site adds out of the networks by ComBat, learned in each fold; tells "
+        "whether the site can still be told. No model is saved then",
+    )
+    add(
+        "--search",
+        action="store_true",
+        default=False,
+        help="choose each model's settings on inner folds: slow, a nested cross-validation",
+    )
+    add(
+        "--permutations",
+        type=values.count,
+        default=0,
+        metavar="N",
+        help="try the saved model N times with stages dealt anew, for a p-value (default 0)",
+    )

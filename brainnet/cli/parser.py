@@ -15,6 +15,8 @@ EPILOG = """other commands:
                                a BIDS dataset from a folder of DICOM series
   brainnet segment brain IMG OUT
                                brain mask, tissue, structures and volumes of any head image
+  brainnet stage MODEL DERIVATIVES [OUT]
+                               stages of new participants by a model that the group level saved
   brainnet train brain CONFIG OUT
                                train that network on label maps
   brainnet compress MODEL OUT  make a network smaller, and measure what that costs

@@ -15,6 +15,7 @@ from brainnet.report.figures_group import (
 from brainnet.report.figures_network import matrix_plot, measures_plot
 from brainnet.report.figures_registration import registration_check, registration_flicker
 from brainnet.report.figures_signals import carpet_plot, carpet_samples, motion_plot
+from brainnet.report.figures_staging import reliability_plot, stage_bars
 
 __all__ = [
     "atlas_overlay",
@@ -28,8 +29,10 @@ __all__ = [
     "overlay_contours",
     "registration_check",
     "registration_flicker",
+    "reliability_plot",
     "roc_plot",
     "score_plot",
+    "stage_bars",
     "stage_matrices",
     "suvr_map",
 ]

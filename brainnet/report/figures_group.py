@@ -15,7 +15,7 @@ from brainnet.report.figures_network import check_weights, color_limits, draw_ma
 __all__ = ["confusion_plot", "roc_plot", "score_plot", "stage_matrices"]
 
 
-def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+def require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
     """Raise unless the frame has rows and those columns."""
     missing = [column for column in columns if column not in frame]
     if missing or frame.empty:
@@ -64,7 +64,7 @@ def score_plot(
     >>> score_plot(pd.DataFrame([row]), metric="auc", chance=0.5)[1:4]
     b'PNG'
     """
-    _require(table, ["estimator", "metric", "estimate", "low", "high"], "table")
+    require(table, ["estimator", "metric", "estimate", "low", "high"], "table")
     rows = table[table["metric"] == metric].sort_values("estimate", kind="stable")
     if rows.empty:
         raise ValueError(f"table must hold the metric {metric!r}; got {set(table['metric'])}.")
@@ -138,7 +138,7 @@ def confusion_plot(
     >>> confusion_plot(pd.DataFrame(rows))[1:4]
     b'PNG'
     """
-    _require(predictions, ["estimator", "truth", "predicted"], "predictions")
+    require(predictions, ["estimator", "truth", "predicted"], "predictions")
     order = _stages_of(predictions, stages)
     names = list(dict.fromkeys(predictions["estimator"]))
     n_columns = max(3, min(len(names), 4))
@@ -219,9 +219,9 @@ def roc_plot(
     >>> roc_plot(pd.DataFrame(rows), stages=["AD"])[1:4]
     b'PNG'
     """
-    _require(predictions, ["estimator", "truth"], "predictions")
+    require(predictions, ["estimator", "truth"], "predictions")
     order = _stages_of(predictions, stages)
-    _require(predictions, [f"p_{stage}" for stage in order], "predictions")
+    require(predictions, [f"p_{stage}" for stage in order], "predictions")
     names = list(dict.fromkeys(predictions["estimator"]))
     n_columns = max(3, len(order))
     side = 9.6 / n_columns - 0.32

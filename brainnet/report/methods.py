@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from brainnet._version import __version__
 from brainnet.bids.names import shown
+from brainnet.report.methods_staging import staging_text
 from brainnet.report.page import Methods
 from brainnet.report.references import REFERENCES, bibtex
 
@@ -61,10 +62,6 @@ _TISSUES = {
     ),
 }
 _MASKS = {"deepbet": ("deepbet", ("fisch2024",)), "network": _TISSUES["network"]}
-_ESTIMATORS = {
-    "gcn": ("a graph convolutional network", ("kipf2017", "fey2019")),
-    "linear": ("a regularised linear model on edge weights", ("pedregosa2011",)),
-}
 _SECTIONS = (
     "dataset", "anatomical", "functional", "morphological", "metabolic", "atlas", "measures",
     "staging", "software", "simulated",
@@ -109,8 +106,10 @@ def methods_text(record: Record) -> Methods:
         - ``atlas``: ``name``, ``n_regions``, ``citation`` (used where the atlas is not known
           here).
         - ``measures``: ``densities`` (shares), ``efficiency`` and ``modularity`` (bool), ``seed``.
-        - ``staging``: ``estimators`` (name to "gcn", "linear" or a description), ``n_subjects``,
-          ``n_splits``, ``n_repeats``, ``n_resamples``, ``seed``.
+        - ``staging``: ``estimators`` (name to what it is), ``n_subjects``, ``n_splits``,
+          ``n_repeats``, ``folds`` ("stage", "site"), ``harmonise`` ("none", "combat"), ``search``
+          ("none", "inner"), ``baseline`` (that differences are from), ``permutations``, ``level``
+          (of prediction sets), ``n_resamples``, ``seed``.
         - ``software``: package to version.
 
         ``network`` is "pearson", "spearman", "partial", "fisher_z", "js_similarity",
@@ -177,9 +176,9 @@ def _compose(record: Record) -> tuple[str, list[str]]:
     if unknown:
         raise ValueError(f"record has unknown keys {unknown}; the known ones are {_SECTIONS}.")
     cite = _Citer()
-    writers = {
+    writers: dict[str, Callable[[Record, _Citer], str]] = {
         "dataset": _dataset, "anatomical": _anatomical, "functional": _functional,
-        "metabolic": _metabolic, "atlas": _atlas, "measures": _measures, "staging": _staging,
+        "metabolic": _metabolic, "atlas": _atlas, "measures": _measures, "staging": staging_text,
         "software": _software,
     }  # fmt: skip
     parts = ["All data were simulated."] if record.get("simulated") else []
@@ -373,27 +372,6 @@ def _measures(part: Record, cite: _Citer) -> str:
         seed = f" (seed {part['seed']})" if part.get("seed") is not None else ""
         text += f", modules by the Louvain method{cite('blondel2008', 'newman2006')}{seed}"
     return text + "."
-
-
-def _staging(part: Record, cite: _Citer) -> str:
-    """Describe the estimators and how they were scored."""
-    names = []
-    for name, kind in dict(part.get("estimators", {})).items():
-        words, keys = _ESTIMATORS.get(str(kind), (str(kind), ()))
-        names.append(f"{words} ({name}){cite(*keys)}")
-    repeats = int(part.get("n_repeats") or 1)
-    again = f", repeated {repeats} times" if repeats > 1 else ""
-    seed = f" (seed {part['seed']})" if part.get("seed") is not None else ""
-    resamples = f" of {part['n_resamples']} resamples" if part.get("n_resamples") else ""
-    who = f" of {part['n_subjects']} participants" if part.get("n_subjects") else ""
-    what = f"Stages{who} were told apart by {_joined(names)}. " if names else ""
-    return (
-        f"{what}Each was scored by {part.get('n_splits', 'k')}-fold cross-validation stratified by "
-        f"stage and split by participant{again}{seed}; everything that is learned from "
-        "participants was learned from the training participants of each fold only. Intervals are "
-        f"95 % percentile bootstraps{resamples} over participants{cite('efron1986')}, with the "
-        "fitted models held fixed."
-    )
 
 
 def _software(part: Record, cite: _Citer) -> str:

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +59,20 @@ class Table:
         What the rows are.
     frame : DataFrame
         Shown without its index; numbers to ``digits`` significant digits, NaN as 'n/a'. Above
-        20 rows the table is folded.
+        ``longest`` rows the table is folded.
     note : str
         Unit, source or reading aid, below the table.
     digits : int
         Significant digits of floating point numbers.
+    longest : int
+        Rows above which it is folded.
     """
 
     title: str
     frame: pd.DataFrame
     note: str = ""
     digits: int = 3
+    longest: int = LONG_TABLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,8 @@ class Section:
     missing : str
         Why there is nothing: for a modality that was not acquired. The section is kept, and
         marked in the contents, so that its absence is seen.
+    lead : bool
+        To be read first: its text stands in a box above the warnings, without a heading.
     """
 
     title: str
@@ -93,6 +99,7 @@ class Section:
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
     missing: str = ""
+    lead: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,7 @@ def _table_view(table: Table) -> dict[str, Any]:
         "note": table.note,
         "heads": list(zip(columns, numeric, strict=True)),
         "rows": rows,
-        "folded": len(rows) > LONG_TABLE,
+        "folded": len(rows) > table.longest,
     }
 
 
@@ -207,6 +214,7 @@ def _section_views(sections: Sequence[Section], *, simulated: bool) -> list[dict
                 "figures": figures,
                 "tables": [_table_view(table) for table in section.tables],
                 "missing": section.missing,
+                "lead": section.lead,
                 "simulated": any(figure["simulated"] for figure in figures),
             }
         )
@@ -298,6 +306,26 @@ def render_page(
     >>> "<h1>A &amp; B</h1>" in page
     True
     """
+    views = _section_views(sections, simulated=simulated)
+    return str(
+        _template(kind).render(
+            title=title,
+            style=_style(),
+            banner=_banner(views, simulated=simulated),
+            summary={str(k): _cell(v, 3)["text"] for k, v in summary.items()},
+            notices=_notice_views(warnings),
+            sections=views,
+            methods=[_linked(part) for part in _paragraphs(methods.text)],
+            citations=list(methods.citations),
+            provenance={str(k): str(v) for k, v in provenance.items()},
+            version=__version__,
+        )
+    )
+
+
+@lru_cache(maxsize=8)
+def _template(kind: str) -> Any:
+    """Return a compiled template; compiling takes longer than filling it in."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -307,19 +335,7 @@ def render_page(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    views = _section_views(sections, simulated=simulated)
-    return environment.get_template(f"{kind}.html").render(
-        title=title,
-        style=_style(),
-        banner=_banner(views, simulated=simulated),
-        summary={str(k): _cell(v, 3)["text"] for k, v in summary.items()},
-        notices=_notice_views(warnings),
-        sections=views,
-        methods=[_linked(part) for part in _paragraphs(methods.text)],
-        citations=list(methods.citations),
-        provenance={str(k): str(v) for k, v in provenance.items()},
-        version=__version__,
-    )
+    return environment.get_template(f"{kind}.html")
 
 
 def _style() -> Any:

@@ -218,8 +218,11 @@ FULL = {
                   "network": "js_similarity"},
     "atlas": {"name": "Schaefer100TianS1", "n_regions": 116},
     "measures": {"densities": (0.1, 0.15), "modularity": True, "seed": 0},
-    "staging": {"estimators": {"GCN": "gcn", "linear": "linear", "mine": "a rule of thumb"},
-                "n_splits": 5, "n_repeats": 2, "seed": 1, "n_resamples": 1000},
+    "staging": {"estimators": {"gcn": "a graph network", "linear": "regression",
+                               "mine": "a rule of thumb"},
+                "n_splits": 5, "n_repeats": 2, "seed": 1, "n_resamples": 1000, "level": 0.9,
+                "baseline": "linear", "harmonise": "combat", "search": "inner",
+                "permutations": 100},
     "software": {"brainnet": "0.1", "nilearn": "0.14.1"},
 }  # fmt: skip
 
@@ -233,8 +236,10 @@ def test_methods_cite_in_order_and_only_what_ran():
     assert set(methods.citations) <= set(REFERENCES.values())
     for words in ("N4", "deepbet", "SyN", "draft quality", "24P+WM+CSF", "0.01 to 0.1 Hz", "FDG",
                   "cerebellar grey", "simulated", "116 regions", "10 and 15 %", "5-fold",
-                  "a rule of thumb (mine)", "repeated 2 times", "slice timing"):  # fmt: skip
-        assert words in methods.text, words
+                  "mine (a rule of thumb)", "repeated 2 times", "slice timing", "ComBat [",
+                  "resampled t-test [", "cross-conformal [", "dealt anew 100 times",
+                  "within the training participants", "Kipf"):  # fmt: skip
+        assert words in methods.text + "".join(methods.citations), words
     assert any("Tian" in citation for citation in methods.citations)
     small = methods_text({"anatomical": {"brain_mask": "input"}})
     assert "already skull-stripped" in small.text

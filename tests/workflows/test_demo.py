@@ -78,7 +78,7 @@ def test_larger_cohort_is_staged_above_chance(demo_dir: Path) -> None:
     scores = io.load_table(demo_dir / "cohort" / "group_scores.tsv")
     balanced = scores[scores["metric"] == "balanced_accuracy"].set_index("estimator")
     assert balanced.loc["linear", "low"] > 0.25
-    assert balanced.loc["graph", "low"] > 0.25
+    assert balanced.loc["multiplex", "low"] > 0.25
     assert balanced.loc["majority", "estimate"] == pytest.approx(0.25)
 
 

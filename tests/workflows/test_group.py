@@ -1,20 +1,26 @@
 """The group level on made-up derivatives: who is in, who is out and why, and what is simulated."""
 
 import shutil
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from brainnet import atlas as atlases
 from brainnet import cohort, io
 from brainnet.bids import derivative_path, write_dataset_description
 from brainnet.bids.ignore import Ignored
-from brainnet.models.graph import estimator
-from brainnet.workflows import group
+from brainnet.models import catalogue
+from brainnet.models.covariates import covariate_logistic
+from brainnet.models.graph.estimator import GraphClassifier
+from brainnet.models.linear import majority
+from brainnet.report import figures
+from brainnet.workflows import group, group_staging, stage
+from brainnet.workflows.engine import code
 from brainnet.workflows.engine.steps import Steps
 from brainnet.workflows.settings import Settings
 
@@ -23,10 +29,34 @@ LABELS = [f"{number:02d}" for number in range(1, 13)]
 NAMES = atlases.load(ATLAS).names
 
 
+def quick(names: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
+    """Return small models in place of the catalogue's."""
+    small = GraphClassifier(n_epochs=2, n_hidden=4, seed=seed)
+    made = {"majority": majority(), "covariates": covariate_logistic(seed=seed),
+            "linear": DummyClassifier(strategy="stratified", random_state=seed)}  # fmt: skip
+    return {name: made.get(name, small) for name in names}
+
+
 @pytest.fixture(autouse=True)
-def _few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = partial(estimator.GraphClassifier, n_epochs=2, n_hidden=4)
-    monkeypatch.setattr(estimator, "GraphClassifier", quick)
+def _small_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "estimators", quick)
+    monkeypatch.setattr(group_staging, "DEFAULT", ("majority", "linear", "multiplex"))
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is tried in one test, and takes half of the time."""
+    if "drawn" in request.fixturenames:
+        return
+    empty = b"\x89PNG\r\n\x1a\n" + bytes(16)
+    for each in ("score", "confusion", "roc", "reliability"):
+        monkeypatch.setattr(figures, f"{each}_plot", lambda *_, **__: empty)
+    monkeypatch.setattr(figures, "stage_matrices", lambda *_, **__: empty)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Draw the figures."""
 
 
 def name(out: Path, label: str, datatype: str, suffix: str, **entities: str) -> Path:
@@ -84,7 +114,7 @@ def simulate(out: Path, *labels: str) -> None:
 
 
 def run(out: Path, participants: Path, **options: object) -> str:
-    options = {"n_splits": 2, "notify": lambda _: None} | options
+    options = {"design": group.Design(n_splits=2)} | options
     return group.run(out, participants, **options).read_text()  # type: ignore[arg-type]
 
 
@@ -94,7 +124,7 @@ def test_measured_people_are_staged_without_a_banner(out: Path) -> None:
     assert "measured in a person" not in page
     assert "12 participants found: 12 analysed, nobody left out." in page
     scores = io.load_table(out / "group_scores.tsv")
-    assert set(scores["estimator"]) == {"majority", "linear", "graph"}
+    assert set(scores["estimator"]) == {"majority", "linear", "multiplex"}
 
 
 def test_everybody_is_in_the_flow_with_the_reason(out: Path) -> None:
@@ -203,8 +233,16 @@ def test_a_second_run_computes_nothing(out: Path, all_steps: list[Steps]) -> Non
     first = run(out, people(out))
     assert run(out, people(out)) == first
     before, after = all_steps
-    assert [each.skipped for each in before.results.values()] == [False] * 3
-    assert [each.skipped for each in after.results.values()] == [True] * 3
+    assert [each.skipped for each in before.results.values()] == [False] * 4
+    assert [each.skipped for each in after.results.values()] == [True] * 4
+    run(out, people(out), n_jobs=2)
+    assert all(each.skipped for each in all_steps[-1].results.values()), "it changes no result"
+    model = {path: path.read_bytes() for path in (out / "model-multiplex").iterdir()}
+    (out / "model-multiplex" / "card.json").unlink()  # which is no output of the step
+    run(out, people(out))
+    assert {path: path.read_bytes() for path in (out / "model-multiplex").iterdir()} == model
+    again = [name for (name, _), each in all_steps[-1].results.items() if not each.skipped]
+    assert again == ["model for new participants"]
 
 
 def test_atlases_and_kinds_do_not_overwrite_one_another(out: Path, all_steps: list[Steps]) -> None:
@@ -249,7 +287,12 @@ def test_group_before_participant_says_so_and_writes_nothing(out: Path, tmp_path
 
 @pytest.mark.parametrize(
     "options, word",
-    [({"target": "dx"}, "no column dx"), ({"n_splits": 1}, "n_splits must be at least 2")],
+    [
+        ({"target": "dx"}, "no column dx"),
+        ({"design": group.Design(n_splits=1)}, "n_splits must be at least 2"),
+        ({"design": group.Design(n_repeats=0)}, "n_repeats must be at least 1"),
+        ({"design": group.Design(estimators=("gnc",))}, r"of majority, .*gcn.*got gnc"),
+    ],
 )
 def test_wrong_options_are_told_before_anything_runs(
     out: Path, options: dict[str, object], word: str
@@ -304,3 +347,151 @@ def test_sessions_do_not_overwrite_one_another(tmp_path: Path, all_steps: list[S
     made = [each.name for each in folder.iterdir() if each.name.startswith(("cohort", "group"))]
     assert len(made) >= 10
     assert [each for each in made if each not in ignored] == []
+
+
+def test_the_saved_model_stages_new_people(out: Path, tmp_path: Path) -> None:
+    """All that the group level writes serves the next command."""
+    page = run(out, people(out))
+    model = group.model_of(out / "group.html")
+    assert model == out / "model-multiplex"
+    assert "saved in model-multiplex" in page
+    card = io.load_json(model / "card.json")
+    scores = io.load_table(out / "group_scores.tsv").set_index(["estimator", "metric"])
+    own = scores.loc["multiplex", "balanced_accuracy"]
+    assert card["scores"]["balanced_accuracy"] == own.to_dict()
+    assert card["cohort"]["n"] == {"AD": 6, "CN": 6}
+    assert card["cohort"]["age"] == [60, 71]
+    assert card["modalities"] == ["morphological", "metabolic"]
+    assert card["conformal"]["n"] == 12
+    assert card["evaluation"]["verdict"]
+    assert card["preprocessing"]["record"]["metabolic"] == {"scan": {"tracer": ["FDG"]}} or (
+        "unrecorded" in card["preprocessing"]["record"]["metabolic"]
+    )
+    new = tmp_path / "new"
+    put_networks(new, "99", 99)
+    io.save_json({"Name": "new", "DatasetType": "derivative"}, new / "dataset_description.json")
+    result = stage.run(model, new)
+    table = io.load_table(result.table)
+    assert table["participant_id"].tolist() == ["sub-99"]
+    assert set(table["set"].iloc[0].split(", ")) <= {"CN", "AD"}
+    assert table["missing"].isna().all()
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_page_says_what_was_found_and_what_that_is_worth(out: Path) -> None:
+    page = run(out, people(out))
+    for words in (
+        "The best of 3 models", "Guessing recognises 50%", "The sample is small",
+        "For research only", "Who has which modality", "nobody left out",
+        "The models compared", "Difference from", "Prediction sets", "resampled t-test",
+    ):  # fmt: skip
+        assert words in page, words
+    for name in ("choices", "calibration", "coverage"):
+        assert (out / f"group_{name}.tsv").exists()
+    differences = io.load_table(out / "group_differences.tsv")
+    assert set(differences["baseline"]) <= {"linear", "majority"}
+    assert differences["p"].notna().sum() == 2
+
+
+def test_chosen_models_covariates_and_what_is_missing(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = group.Design(estimators=("linear", "gcn"), n_splits=2, n_repeats=2)
+    page = run(out, people(out), design=design)
+    scores = io.load_table(out / "group_scores.tsv")
+    assert set(scores["estimator"]) == {"linear", "gcn"}
+    assert "2 folds, 2 times" in page
+    assert group.model_of(out / "group.html") == out / "model-gcn"
+    for path in (out / "sub-02" / "pet").glob("*relmat*"):
+        path.unlink()
+    monkeypatch.setattr(group_staging, "DEFAULT", ("majority", "covariates", "multiplex"))
+    page = run(out, people(out, site=["A", "B", "B"] * 4))
+    assert set(io.load_table(out / "group_scores.tsv")["estimator"]) == {
+        "majority", "covariates", "multiplex", "missingness", "site",
+    }  # fmt: skip
+    assert "1 participant of 12 lack" in page
+
+
+def test_no_network_no_model(out: Path) -> None:
+    page = run(out, people(out), design=group.Design(estimators=("majority", "linear"), n_splits=2))
+    assert group.model_of(out / "group.html") is None
+    assert not [*out.glob("model-*")]
+    assert "saved in" not in page
+
+
+def test_harmonised_sites_are_told_and_no_model_is_saved(out: Path) -> None:
+    sites = [["A", "B"][number % 4 // 2] for number in range(12)]
+    design = group.Design(n_splits=2, harmonise="combat")
+    page = run(out, people(out, site=sites), design=design)
+    assert "No model is saved" in page
+    assert "Can the site still be told?" in page
+    assert "ComBat [" in page
+    known = io.load_json(out / "group_scores.json")
+    assert {row["features"] for row in known["SiteDecoding"]} == {"raw", "harmonised"}
+
+
+def test_each_site_left_out_and_stages_dealt_anew(out: Path) -> None:
+    sites = [["A", "B", "C"][number % 6 // 2] for number in range(12)]
+    design = group.Design(estimators=("majority", "gcn"), folds="site", permutations=3)
+    page = run(out, people(out, site=sites), design=design)
+    assert "3 sites, each left out" in page
+    assert "With stages dealt anew 3 times" in page
+    known = io.load_json(out / "group_scores.json")["Permutations"]
+    assert known["P"] in (0.25, 0.5, 0.75, 1.0)
+    with pytest.raises(ValueError, match="needs the site of every subject"):
+        run(out, people(out), design=design)
+
+
+def test_settings_chosen_on_inner_folds_are_written(out: Path) -> None:
+    design = group.Design(estimators=("majority", "gcn"), n_splits=2, search="inner")
+    run(out, people(out), design=design)
+    choices = io.load_table(out / "group_choices.tsv")
+    assert set(choices["parameter"][choices["estimator"] == "gcn"]) == set(
+        catalogue.CATALOGUE["gcn"].grid
+    )
+
+
+def test_what_is_compared_by_default_is_in_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert set(group_staging.DEFAULT) <= set(catalogue.CATALOGUE)
+    assert group_staging.is_network(group_staging.OURS)
+    assert [name for name in group_staging.DEFAULT if group_staging.is_network(name)] == [
+        "gcn", "multiplex",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_people", [8, 9, 40, 57])
+def test_the_threshold_of_the_card_gives_the_sets_of_the_p_values(n_people: int) -> None:
+    """By definition: the share of calibration people at least as strange, the new one counted."""
+    from brainnet.evaluate.conformal import nonconformity
+
+    rng = np.random.default_rng(n_people)
+    stages = ["CN", "MCI", "AD"]
+    chances = rng.dirichlet([1, 1, 1], n_people)
+    truth = rng.integers(0, 3, n_people)
+    table = pd.DataFrame(chances, columns=[f"p_{stage}" for stage in stages])
+    table = table.assign(truth=[stages[k] for k in truth], participant=np.arange(n_people))
+    found = group_staging._conformal(table, stages)
+    scores = nonconformity(chances)[np.arange(n_people), truth]
+    new = nonconformity(rng.dirichlet([1, 1, 1], 200))
+    counts = (scores[:, np.newaxis, np.newaxis] >= new).sum(axis=0)
+    inside = (counts + 1) / (n_people + 1) > group_staging.ALPHA
+    np.testing.assert_array_equal(new <= found["threshold"], inside)
+    assert found["n"] == n_people
+
+
+def test_the_code_of_models_that_are_imported_by_name_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A change of a network recomputes what it was compared in."""
+    design = group.Design(estimators=("majority", "gcn", "multiplex"))
+    before, source = design.code(), code._source
+
+    def changed(module: str) -> str | None:
+        text = source(module)
+        ours = module == "brainnet.models.graph.multiplex"
+        return text.replace("n_hidden", "n_hidden_") if text and ours else text
+
+    monkeypatch.setattr(code, "_source", changed)
+    after = design.code()
+    assert {name for name in before if before[name] != after[name]} == {"multiplex"}

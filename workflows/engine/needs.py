@@ -89,6 +89,12 @@ NEEDS: dict[str, Needs] = {
     "metabolic network": Needs(0.02, 0.8, 0.15),
     "network measures": Needs(0.015, 0.8, 1.2),
     "report": Needs(0.27, 1.7, 11),
+    "cohort": Needs(0.05, 1.5, 35),
+    "staging": Needs(2.0, 2.5, 0.1),
+    "model for new participants": Needs(0.3, 2.0, 2),
+    "group report": Needs(0.2, 1.5, 1),
+    "staging of new participants": Needs(0.1, 1.5, 0.1),
+    "staging page": Needs(0.05, 1.0, 0.5),
 }
 
 
