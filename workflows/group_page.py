@@ -166,7 +166,8 @@ class _Draw:
 
     def _figure(self, png: bytes, caption: str) -> Figure:
         left_out = len(self.known["Estimators"]) - len(self.shown[:_DRAWN])
-        more = f" {left_out} further models are in the table of scores." if left_out else ""
+        names = "model" if left_out == 1 else "models"
+        more = f" The table of scores has {left_out} {names} more." if left_out else ""
         return Figure(png, caption + more, simulated=self.simulated)
 
     def scores(self) -> Section:

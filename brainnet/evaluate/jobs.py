@@ -198,7 +198,9 @@ def run(
     n_jobs = min(joblib.effective_n_jobs(n_jobs), len(jobs))
     found: dict[int, Done] = {}
     bar = tqdm(total=len(jobs), desc="cross-validation", disable=None)
-    with bar:
+    with bar, warnings.catch_warnings():
+        # joblib replaces a process whose memory has grown; no job is lost by it
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
         for number, done in _results(jobs, (subjects, labels, stages), n_jobs):
             found[number] = done
             bar.update()

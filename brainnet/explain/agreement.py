@@ -212,7 +212,7 @@ def _unit_ranks(values: Floats) -> Floats:
     ranks = rankdata(values, axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     length = np.linalg.norm(ranks, axis=1, keepdims=True)
-    return np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+    return np.asarray(np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0))
 
 
 def _top(values: Floats, n_top: int) -> Floats:

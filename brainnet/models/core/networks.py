@@ -20,7 +20,7 @@ NETWORKS: Mapping[str, str] = {
     "BrainNetCNN": "brainnet.models.graph.brainnetcnn:BrainNetCNN",
     "BrainNetworkTransformer": "brainnet.models.graph.transformer:BrainNetworkTransformer",
     "GATv2": "brainnet.models.graph.gat:GATv2",
-    "Committee": "brainnet.models.graph.ensemble:build_committee",
+    "Committee": "brainnet.models.graph.ensemble:NamedCommittee",
     "GCN": "brainnet.models.graph.gcn:GCN",
     "MultiplexNetwork": "brainnet.models.graph.multiplex:MultiplexNetwork",
     "GIN": "brainnet.models.graph.gin:GIN",

@@ -38,7 +38,8 @@ class Brains(NamedTuple):
 
     def rows(self, chosen: Tensor) -> "Brains":
         """Return some of the subjects, by index."""
-        return Brains(*(each[chosen] for each in self))
+        taken = {id(each): each.index_select(0, chosen) for each in self}  # profiles are edges
+        return Brains(*(taken[id(each)] for each in self))
 
     def to(self, device: str | torch.device) -> "Brains":
         """Return the batch on a device."""

@@ -10,7 +10,7 @@ from brainnet.models.core.networks import build_network
 from brainnet.models.graph.brains import Brains
 from brainnet.models.graph.heads import Head
 
-__all__ = ["Committee", "build_committee", "calibrate"]
+__all__ = ["Committee", "NamedCommittee", "calibrate"]
 
 _HOLD = 1e-3  # penalty that keeps a correction finite where the stages part without an error
 
@@ -61,8 +61,8 @@ class Committee(nn.Module):
         return self.scale * outputs + self.shift
 
 
-def build_committee(*, network: str, n_members: int, n_outputs: int, **options: Any) -> Committee:
-    """Return a committee of one kind of network with fresh weights, as a model card names it.
+class NamedCommittee(Committee):
+    """A committee of one kind of network with fresh weights, as a model card names it.
 
     Parameters
     ----------
@@ -72,8 +72,10 @@ def build_committee(*, network: str, n_members: int, n_outputs: int, **options: 
     **options
         Of the network.
     """
-    options = options | {"n_outputs": n_outputs}
-    return Committee((build_network(network, options) for _ in range(n_members)), n_outputs)
+
+    def __init__(self, *, network: str, n_members: int, n_outputs: int, **options: Any) -> None:
+        made = options | {"n_outputs": n_outputs}
+        super().__init__((build_network(network, made) for _ in range(n_members)), n_outputs)
 
 
 def calibrate(
