@@ -137,8 +137,8 @@ def main() -> None:
     mean: dict[str, dict[str, float]] = {}
     for row in rows:
         key = f"{row['network']} {row['method']}"
-        same = [each["auc"] for each in rows
-                if (each["network"], each["method"]) == (row["network"], row["method"])]  # fmt: skip
+        own = (row["network"], row["method"])
+        same = [each["auc"] for each in rows if (each["network"], each["method"]) == own]
         names = [name for name in same[0] if all(name in each for each in same)]
         mean[key] = {
             name: round(float(np.mean([each[name] for each in same])), 3) for name in names

@@ -38,9 +38,9 @@ class GCNEncoder(nn.Module):
         scale = (1 + adjacency.sum(dim=-1, keepdim=True)).rsqrt()  # of the nodes: 6 times as few
         for number, layer in enumerate(self.layers):
             nodes = self.dropout(nodes) if number else nodes
-            sent = layer.lin(nodes) * scale
+            sent = layer.lin(nodes) * scale  # type: ignore[operator]
             heard = torch.baddbmm(sent, adjacency, sent)
-            nodes = torch.relu(torch.addcmul(layer.bias, heard, scale))
+            nodes = torch.relu(torch.addcmul(layer.bias, heard, scale))  # type: ignore[arg-type]
         return nodes
 
     def forward(self, nodes: Tensor, edges: Tensor, adjacency: Tensor) -> Tensor:
