@@ -31,8 +31,9 @@ lint: install linked-tree
 	cd .linked && ../$(BIN)/mypy --config-file ../pyproject.toml -p brainnet
 	cd .linked && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
 
+# two files at a time; the slowest tests are named at the end
 test: demo lint
-	BRAINNET_DEMO=$(DEMO) $(BIN)/python -m pytest -m "not slow and not slurm"
+	BRAINNET_DEMO=$(DEMO) $(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadfile --durations=15
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
