@@ -84,6 +84,11 @@ def test_what_was_not_measured_is_nan_and_counts_nothing(cohort, graph, without)
     assert np.abs(found.gap).max() < 0.05 * np.abs(found.change).max()
 
 
+def test_nothing_is_owed_to_the_graph_where_it_was_filled_in(cohort, linear, without):
+    found = integrated_gradients(linear, without(cohort[0][45:]), n_steps=2, graph="mean")
+    np.testing.assert_allclose(found.gap, 0, atol=5e-3)
+
+
 def test_the_planted_regions_stand_out(cohort, graph):
     subjects, stages = cohort
     found = integrated_gradients(graph, subjects[45:])

@@ -41,6 +41,13 @@ def test_edges_are_the_root_mean_square_of_their_t(cohort):
     assert found.t[2].argmax(axis=1).tolist() == [2, 5]
 
 
+def test_the_diagonal_is_ignored(cohort):
+    subjects, stages = cohort
+    edges = subjects.edges + np.random.default_rng(0).normal(size=(60, 2, 1, 10)) * np.eye(10)
+    found = group_difference(replace(subjects, edges=edges), stages)
+    np.testing.assert_allclose(found.t, group_difference(subjects, stages).t)
+
+
 def test_network_measures_come_with_their_names(cohort):
     subjects, stages = cohort
     found = group_difference(subjects, stages)
