@@ -22,12 +22,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from brainnet.io import DataError
 
-__all__ = ["CODES", "SCHEMES", "STAGES", "read_stages", "stage_order"]
+__all__ = ["CODES", "SCHEMES", "SEVERITY", "STAGES", "read_stages", "stage_order"]
 
 Scheme = Literal["three", "five"]
 
 STAGES: Final = ("CN", "SMC", "EMCI", "LMCI", "AD")
 """From cognitively normal to Alzheimer's disease; scores that need an order use this one."""
+
+SEVERITY: Final = ("CN", "SMC", "MCI", "EMCI", "LMCI", "sMCI", "pMCI", "AD")
+"""Stages of every scheme, from healthy to ill."""
 
 SCHEMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"three": ("CN", "MCI", "AD"), "five": STAGES}
@@ -73,7 +76,6 @@ _BY_NAME: Final = {name: stage for stage, names in _NAMES.items() for name in na
 _MISSING: Final = frozenset({"", "n a", "na", "nan", "none", "nat", "-4", "-1"})
 _OF_THREE: Final = {"SMC": "CN", "EMCI": "MCI", "LMCI": "MCI"}
 _NUMBER: Final = re.compile(r"[-+]?\d+(\.\d+)?")
-_ORDER: Final = ("CN", "SMC", "MCI", "EMCI", "LMCI", "sMCI", "pMCI", "AD")
 _SPLITS: Final = (("MCI",), ("EMCI", "LMCI"), ("sMCI", "pMCI"))  # one way to divide MCI excludes
 _OASIS_AD: Final = re.compile(r"(ad dem|dat)\b(?! cannot be primary)")
 
@@ -175,7 +177,7 @@ def stage_order(labels: Iterable[str]) -> tuple[str, ...]:
     ('autism', 'control')
     """
     distinct = sorted({str(each) for each in labels})
-    if not set(distinct) <= set(_ORDER):
+    if not set(distinct) <= set(SEVERITY):
         return tuple(distinct)
     used = [split for split in _SPLITS if set(split) & set(distinct)]
     if len(used) > 1:
@@ -184,7 +186,7 @@ def stage_order(labels: Iterable[str]) -> tuple[str, ...]:
             f"labels must divide MCI in one way; got {mixed}. "
             "Bring them to one scheme first: cohort.stages.read_stages(column, scheme='three')."
         )
-    return tuple(sorted(distinct, key=_ORDER.index))
+    return tuple(sorted(distinct, key=SEVERITY.index))
 
 
 def _codes(coding: str | None, name: object) -> Mapping[str, str]:

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from brainnet.cohort import STAGES, column_name, words
+from brainnet.cohort import column_name, words
+from brainnet.cohort.stages import SEVERITY
 from brainnet.cohort.subjects import COVARIATES, Subjects, as_subjects
 from brainnet.evaluate.folds import possible_splits, some
 from brainnet.evaluate.leaks import refuse_learned_from_all, refuse_target, refuse_twins
@@ -20,8 +21,6 @@ __all__ = ["Staged", "in_order", "ordered", "same_regions", "staged"]
 
 Labels = NDArray[np.str_]
 
-#: Stages, and coarser ones that stand for some of them, from healthy to ill.
-_KNOWN = (*dict.fromkeys([*STAGES[:-1], "MCI", "sMCI", "pMCI", STAGES[-1]]),)
 #: What a column is called that says which visit a row is.
 _VISITS = ("session", "session_id", "visit", "viscode")
 
@@ -156,12 +155,12 @@ def in_order(labels: ArrayLike) -> tuple[str, ...]:
     (('CN', 'MCI', 'AD'), ('9', '10'), ('a', 'b'))
     """
     present = set(words(labels).tolist())
-    return tuple(sorted(present, key=_KNOWN.index if present <= set(_KNOWN) else _rank))
+    return tuple(sorted(present, key=SEVERITY.index if present <= set(SEVERITY) else _rank))
 
 
 def ordered(stages: Sequence[str]) -> bool:
     """Say whether the classes have an order: two always do, more if all of them are stages."""
-    return len(stages) <= 2 or set(stages) <= set(_KNOWN)
+    return len(stages) <= 2 or set(stages) <= set(SEVERITY)
 
 
 def _rank(label: str) -> tuple[float, str]:
@@ -174,7 +173,7 @@ def _rank(label: str) -> tuple[float, str]:
 def _check_labels(labels: Labels, target: str, source: str) -> None:
     """Raise for labels among stages that are none; warn where the target may be another thing."""
     present = sorted(set(labels.tolist()))
-    unknown = [label for label in present if label not in _KNOWN]
+    unknown = [label for label in present if label not in SEVERITY]
     n_known = len(present) - len(unknown)
     if not unknown or n_known < (1 if target == "stage" else 2):
         return
@@ -184,7 +183,7 @@ def _check_labels(labels: Labels, target: str, source: str) -> None:
         raise DataError(
             source,
             f"has values of {target} that are no stages: {some(meant)}; stages are "
-            f"{', '.join(_KNOWN)}",
+            f"{', '.join(SEVERITY)}",
             "Spell them so, leave these subjects out (n/a), or predict a column of another name, "
             "whose classes are free",
         )
@@ -198,7 +197,7 @@ def _check_labels(labels: Labels, target: str, source: str) -> None:
 
 def _nearest(label: str) -> str | None:
     """Return the stage that a label looks like."""
-    plain = {each.lower(): each for each in _KNOWN}
+    plain = {each.lower(): each for each in SEVERITY}
     found = difflib.get_close_matches(label.lower().strip(), plain, n=1, cutoff=0.7)
     return plain[found[0]] if found else None
 

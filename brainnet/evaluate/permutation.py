@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from brainnet.cohort import words
 from brainnet.cohort.subjects import Subjects
-from brainnet.evaluate.folds import Folds, deal
+from brainnet.evaluate.folds import Folds, Splitter, deal
 from brainnet.evaluate.inner import participants_of, rows_of
-from brainnet.evaluate.inputs import in_order
+from brainnet.evaluate.inputs import in_order, sites_of
 from brainnet.evaluate.jobs import fit_clone, probabilities_of
 from brainnet.evaluate.scores import LOWER_IS_BETTER, METRICS, weighted_scores
 
@@ -136,7 +136,7 @@ def permutation_test(
     groups: ArrayLike | None = None,
     metric: str = "balanced_accuracy",
     permutations: Permutations | None = None,
-    folds: Folds | None = None,
+    folds: Splitter | Any = None,
     n_jobs: int = 1,
 ) -> PermutationTest:
     r"""Test whether an estimator finds anything of the stages at all.
@@ -156,8 +156,8 @@ def permutation_test(
         Of :data:`brainnet.evaluate.scores.METRICS`; over all subjects, the mean over repeats.
     permutations : Permutations, optional
         100 over all participants by default.
-    folds : Folds, optional
-        Five by default; dealt for each permutation by its stages, with the same seed.
+    folds : Folds, LeaveSiteOut or a scikit-learn splitter, optional
+        Five folds by default; dealt for each permutation by its stages, with the same seed.
     n_jobs : int
         Processes; -1 for one a core. The result is the same.
 
@@ -235,12 +235,13 @@ def _blocks(
 
 
 def _score(
-    estimator: Any, subjects: Any, labels: Labels, people: NDArray, folds: Folds, metric: str
+    estimator: Any, subjects: Any, labels: Labels, people: NDArray, folds: Any, metric: str
 ) -> float:
     """Score an estimator out of fold, over all subjects, mean over repeats."""
     order = in_order(labels)
     repeats: dict[int, list[tuple[NDArray[np.intp], Floats]]] = {}
-    for split in deal(folds, labels, people):
+    sites = sites_of(subjects) if isinstance(subjects, Subjects) else None
+    for split in deal(folds, labels, people, sites):
         trained = _safe_indexing(subjects, split.train)
         model = fit_clone(estimator, trained, labels[split.train], people[split.train])
         chances = probabilities_of(model, _safe_indexing(subjects, split.test), order)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from brainnet.cohort import STAGES
+from brainnet.cohort.stages import SEVERITY
 
 __all__ = ["Target"]
 
@@ -142,15 +142,15 @@ def columns_of(stages: ArrayLike, classes: Sequence[str]) -> NDArray[np.int64]:
 
 def _ranks(name: str, classes: tuple[str, ...]) -> NDArray[np.float64]:
     """Return how far each class is from the mildest, in classes."""
-    if set(classes) <= set(STAGES):
-        ordered = sorted(classes, key=STAGES.index)
+    if set(classes) <= set(SEVERITY):
+        ordered = sorted(classes, key=SEVERITY.index)
     elif all(_is_number(each) for each in classes):
         ordered = sorted(classes, key=float)
     elif len(classes) == 2:
         ordered = list(classes)
     else:
         raise ValueError(
-            f"target {name!r} must have classes in an order ({', '.join(STAGES)}, or numbers); "
+            f"target {name!r} must have classes in an order ({', '.join(SEVERITY)}, or numbers); "
             f"got {', '.join(classes)}. Name one of them, or two as "
             f"'{classes[-1]}/{classes[0]}'."
         )

@@ -1,11 +1,14 @@
 """Tests that hold their level: against closed forms, permutations by hand and simulations."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
@@ -14,6 +17,7 @@ from brainnet.cohort.subjects import as_subjects
 from brainnet.evaluate.folds import Folds
 from brainnet.evaluate.permutation import Permutations, permutation_test
 from brainnet.evaluate.significance import compare_resampled, corrected_t_test, holm
+from brainnet.evaluate.sites import LeaveSiteOut
 
 
 def test_without_overlap_it_is_the_plain_test():
@@ -162,6 +166,26 @@ def test_permutation_score_is_that_of_cross_validation():
     assert found.p == 1 / 20
     assert found.null.shape == (19,)
     assert abs(found.null.mean() - 0.5) < 0.06
+
+
+def test_permutation_leaves_sites_out():
+    _, stages = planted(48)
+    sites = np.repeat(["Oslo", "Rome", "Lima"], 16)
+    subjects = dataclasses.replace(
+        as_subjects(np.zeros((48, 1, 2, 2))), covariates=pd.DataFrame({"site": sites})
+    )
+    seen = []
+
+    class Spy(LeaveSiteOut):
+        def split(self, labels, participants, sites):
+            seen.append(sites)
+            return super().split(labels, participants, sites)
+
+    found = permutation_test(
+        DummyClassifier(), subjects, stages, permutations=Permutations(2), folds=Spy()
+    )
+    assert found.score == 0.5
+    assert [each.tolist() for each in seen] == 3 * [sites.tolist()]
 
 
 class Centroid(ClassifierMixin, BaseEstimator):

@@ -16,6 +16,8 @@ NOBODY = torch.zeros(2, dtype=torch.int64)
     [
         ("severity", ["CN", "EMCI", "AD"], [1.3, 0.5]),
         ("severity", ["AD", "CN", "EMCI"], [0.2 * 2 + 0.5, 0.6 * 2 + 0.1]),
+        ("severity", ["AD", "CN", "MCI"], [0.2 * 2 + 0.5, 0.6 * 2 + 0.1]),
+        ("severity", ["sMCI", "pMCI", "CN"], [0.2 + 0.3 * 2, 0.6 + 0.3 * 2]),
         ("severity", [10, 9, 11], [0.2 + 1.0, 0.6 + 0.2]),
         ("EMCI", ["CN", "EMCI", "AD"], [0.3, 0.3]),
         ("AD/CN", ["CN", "EMCI", "AD"], np.log([2.5, 1 / 6])),

@@ -458,14 +458,18 @@ class _Rows:
 
 
 class _WeightedLoss:
-    """The head's loss with its weights; a class so that models pickle."""
+    """The head's loss with its weights, and what a network adds to it; a class, to pickle."""
 
     def __init__(self, head: Head, weights: Tensor) -> None:
         self.head, self.weights = head, weights
 
     def __call__(self, model: nn.Module, batch: tuple[Brains, Tensor]) -> Tensor:
         brains, targets = batch
-        return self.head.loss(model(brains), targets, self.weights)
+        penalised = getattr(model, "with_penalty", None)
+        if penalised is None or not model.training:
+            return self.head.loss(model(brains), targets, self.weights)
+        outputs, penalty = penalised(brains)
+        return self.head.loss(outputs, targets, self.weights) + penalty
 
 
 def _outputs(model: nn.Module, brains: Brains) -> Tensor:

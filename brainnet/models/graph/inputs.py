@@ -75,8 +75,8 @@ class GraphInputs(TransformerMixin, BaseEstimator):
     """Turn subjects into :class:`~brainnet.models.graph.brains.Brains`.
 
     Learned in :meth:`fit`, from training subjects alone: the medians that fill unmeasured edges,
-    and the mean and deviation of each edge and feature. The graph of a subject (its strongest
-    edges) and its network measures look at that subject only.
+    and the mean and deviation of each edge and feature (of coordinates over regions). The graph
+    of a subject (its strongest edges) and its network measures look at that subject only.
 
     Parameters
     ----------
@@ -123,6 +123,7 @@ class GraphInputs(TransformerMixin, BaseEstimator):
         self.imputer_ = EdgeImputer().fit(subjects)
         self.centre_, self.spread_ = scale_of(self.imputer_.transform(subjects))
         self.feature_centre_, self.feature_spread_ = _scale(self._node_features(subjects))
+        self._scale_places(subjects)
         self.context_centre_, self.context_spread_ = _scale(self._context(subjects))
         return self
 
@@ -170,6 +171,23 @@ class GraphInputs(TransformerMixin, BaseEstimator):
         parts = [NODE_FEATURES[name](subjects) for name in self.features if name != "profile"]
         empty = np.empty((*subjects.shape[:3], 0))
         return np.asarray(np.concatenate([empty, *parts], axis=-1), dtype=np.float32)
+
+    def _scale_places(self, subjects: Subjects) -> None:
+        """Scale coordinates over regions: over subjects they do not vary."""
+        others = [name for name in self.features if name != "profile"]
+        if "coordinates" not in others:
+            return
+        if not np.isfinite(subjects.coordinates).all():
+            raise ValueError(
+                "coordinates must be known of every region to be a node feature; some are NaN. "
+                "Gather with an atlas that has centroids, or leave 'coordinates' out of features."
+            )
+        widths = [NODE_FEATURES[name](subjects[:1]).shape[-1] for name in others]
+        first = sum(widths[: others.index("coordinates")])
+        columns = slice(first, first + 3)
+        centre, spread = subjects.coordinates.mean(axis=0), subjects.coordinates.std(axis=0)
+        self.feature_centre_[..., columns] = centre
+        self.feature_spread_[..., columns] = np.where(spread > 0, spread, 1.0)
 
     def _context(self, subjects: Subjects) -> NDArray[np.float32]:
         parts = [CONTEXT[name](subjects) for name in self.context]

@@ -71,6 +71,21 @@ def test_stops_early_on_training_subjects_only(planted_networks):
     assert len(history.train_loss) == history.best_epoch + 15 + 1
 
 
+def test_trains_on_what_a_network_adds_to_the_loss(planted_networks):
+    networks, stages = planted_networks(12)
+
+    class Penalised(GCN):
+        def with_penalty(self, brains):
+            return self(brains), sum(1e3 * each.square().sum() for each in self.parameters())
+
+    sizes = [
+        sum(each.square().sum().item() for each in _quick(network=kind, n_epochs=20)
+            .fit(networks, stages).model_.parameters())
+        for kind in (GCN, Penalised)
+    ]  # fmt: skip
+    assert sizes[1] < sizes[0] / 2
+
+
 def test_rows_of_one_participant_stay_on_one_side_of_the_inner_split(monkeypatch, planted_networks):
     from brainnet.models.graph import estimator
 
