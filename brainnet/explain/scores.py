@@ -12,7 +12,6 @@ from brainnet.cohort.subjects import Subjects, as_subjects
 from brainnet.explain.targets import Target
 from brainnet.models.graph.brains import Brains, strongest
 from brainnet.models.graph.estimator import GraphClassifier
-from brainnet.models.graph.heads import HEADS, Head
 from brainnet.models.graph.inputs import NODE_FEATURES
 from brainnet.models.measures import with_measures
 
@@ -42,14 +41,9 @@ class Opened(NamedTuple):
     def score(self, brains: Brains, target: Target, own: Tensor) -> Tensor:
         """Return the target of each subject, differentiable in the tensors."""
         outputs = self.classifier.model_(brains)
-        head: Head = (
-            HEADS[self.classifier.head]
-            if isinstance(self.classifier.head, str)
-            else self.classifier.head
-        )
         # captum asks for the gradient of every input, and a network need not look at each
         unused = sum(0.0 * each.sum() for each in brains[:4])
-        return target(head.probabilities(outputs), own) + unused
+        return target(self.classifier.outcome_.probabilities(outputs), own) + unused
 
 
 def is_graph(estimator: Any) -> bool:

@@ -142,6 +142,13 @@ _ROWS = (
         ("edges",),
         {"classify__alpha": (0.1, 10.0)},
     ),
+    Entry(
+        "stack",
+        "Edges, measures and values, ridge by modality",
+        "baseline",
+        "brainnet.models.stack:ridge_stack",
+        ("edges", "measures", "values"),
+    ),
     _graph("gcn", "GCN", "Graph convolutional network", _DENSITIES),
     _graph("gatv2", "GATv2", "Graph attention network (v2)", _DENSITIES),
     _graph("gin", "GIN", "Graph isomorphism network", _DENSITIES),
@@ -152,9 +159,8 @@ _ROWS = (
         "multiplex",
         "Multiplex graph network (ours)",
         "ours",
-        "brainnet.models.graph.multiplex:multiplex_network",
+        "brainnet.models.graph.multiplex_staging:multiplex_network",
         ("edges", "measures", "values"),
-        _RATES,
     ),
 )
 

@@ -34,7 +34,7 @@ from brainnet.explain.masks import gnn_explainer
 from brainnet.explain.occlusion import occlude_regions
 from brainnet.explain.targets import Target
 from brainnet.models.graph.estimator import GraphClassifier
-from brainnet.models.graph.multiplex import multiplex_network
+from brainnet.models.graph.multiplex_staging import multiplex_network
 from brainnet.models.measures import with_measures
 from brainnet.simulate.cohort import simulate_cohort
 

@@ -59,10 +59,11 @@ def accuracy(chances, labels, stages):
 
 
 def quick(estimator):
-    """The same estimator with few epochs and one seed."""
+    """The same estimator with few epochs and seeds; a committee keeps two members."""
     known = estimator.get_params()
     short = {name: LEAK_EPOCHS for name in known if name.split("__")[-1] == "n_epochs"}
-    short |= {name: 1 for name in known if name.split("__")[-1] in ("n_networks", "n_members")}
+    short |= {name: 1 for name in known if name.split("__")[-1] == "n_networks"}
+    short |= {name: min(2, known[name]) for name in known if name.split("__")[-1] == "n_members"}
     return estimator.set_params(**short)
 
 
@@ -100,10 +101,11 @@ def leak(options):
     subjects = with_measures(Subjects.from_cohort(dataset))
     stages = ["CN", "EMCI", "LMCI", "AD"]
     rows, planted = [], []
+    seeds = range(options.first_permutation, options.first_permutation + options.permutations)
     for name in options.estimators:
         start = time.perf_counter()
         scores = []
-        for seed in range(options.permutations):
+        for seed in seeds:
             labels = np.random.default_rng([seed, 1]).permutation(dataset["stage"].values)
             chances = out_of_fold(
                 subjects, labels, guarded(name, seed), Folds(3, seed=seed), n_jobs=options.jobs
@@ -111,7 +113,7 @@ def leak(options):
             scores += list(accuracy(chances, labels, stages))
         rows.append(_chance_row(name, scores) | {"seconds": round(time.perf_counter() - start)})
         print(rows[-1], flush=True)
-    for seed in range(options.permutations):
+    for seed in seeds:
         labels = np.random.default_rng([seed, 1]).permutation(dataset["stage"].values)
         chances, order = scaled_before_the_split(subjects, labels)
         planted += list(accuracy(chances, labels, order))
@@ -255,6 +257,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="cohorts of the power part")
     parser.add_argument("--subjects", type=int, default=400, help="of the power part")
     parser.add_argument("--permutations", type=int, default=100)
+    parser.add_argument("--first-permutation", type=int, default=0)
     parser.add_argument("--estimators", nargs="+", default=ALL, choices=ALL, metavar="NAME")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):

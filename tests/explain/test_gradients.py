@@ -11,12 +11,14 @@ from sklearn.pipeline import Pipeline
 from brainnet.explain.gradients import integrated_gradients
 from brainnet.models.core.networks import NETWORKS
 from brainnet.models.graph.estimator import GraphClassifier
+from brainnet.models.graph.multiplex_staging import multiplex_network
 from brainnet.models.linear import majority
 
 GRAPH_NETWORKS = [
     name
     for name, where in NETWORKS.items()
-    if where.startswith("brainnet.models.graph.") and name != "Committee"  # which is made of others
+    if where.startswith("brainnet.models.graph.")
+    and "Committee" not in name  # which is made of others
 ]
 
 
@@ -64,6 +66,13 @@ def test_all_attributions_add_up_to_the_change_of_the_answer(cohort, name):
         network=name, features=("values", "profile"), density=0.4, n_hidden=16, n_epochs=3
     ).fit(subjects[:45], stages[:45])
     found = integrated_gradients(model, subjects[45:], n_steps=32)
+    assert np.abs(found.gap).mean() < 0.03 * np.abs(found.change).mean()
+
+
+def test_attributions_of_fused_readings_add_up(cohort):
+    subjects, stages = cohort
+    model = multiplex_network(n_epochs=3, n_members=2).fit(subjects[:45], stages[:45])
+    found = integrated_gradients(model, subjects[45:], n_steps=64)
     assert np.abs(found.gap).mean() < 0.03 * np.abs(found.change).mean()
 
 

@@ -49,7 +49,7 @@ def cohort():
 def test_names_are_those_that_others_rely_on():
     assert BASELINES == (
         "majority", "covariates", "linear", "svm", "tangent", "forest", "boosting", "everything",
-        "kernel", "mlp",
+        "kernel", "mlp", "stack",
     )  # fmt: skip
     assert GRAPH_NETWORKS == ("gcn", "gatv2", "gin", "brainnetcnn", "braingnn", "transformer")
     assert list(CATALOGUE) == [*BASELINES, *GRAPH_NETWORKS, "multiplex"]

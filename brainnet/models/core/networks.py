@@ -21,6 +21,7 @@ NETWORKS: Mapping[str, str] = {
     "BrainNetworkTransformer": "brainnet.models.graph.transformer:BrainNetworkTransformer",
     "GATv2": "brainnet.models.graph.gat:GATv2",
     "Committee": "brainnet.models.graph.ensemble:NamedCommittee",
+    "FusedCommittee": "brainnet.models.graph.fused:FusedCommittee",
     "GCN": "brainnet.models.graph.gcn:GCN",
     "MultiplexNetwork": "brainnet.models.graph.multiplex:MultiplexNetwork",
     "GIN": "brainnet.models.graph.gin:GIN",

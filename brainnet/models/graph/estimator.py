@@ -1,6 +1,6 @@
 """A graph network as a scikit-learn classifier: fitted, cloned and scored like any other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import index
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -23,17 +22,18 @@ from brainnet.models.core.pretrain import start_from
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.core.state import History
 from brainnet.models.edges import EdgeImputer
-from brainnet.models.graph.brains import Brains
+from brainnet.models.fusion import stage_targets
 from brainnet.models.graph.ensemble import Committee, calibrate
+from brainnet.models.graph.fused import FusedCommittee, fuse_members
 from brainnet.models.graph.heads import HEADS, Head
 from brainnet.models.graph.inputs import GraphInputs
 from brainnet.models.graph.pretrain import Pretrained
+from brainnet.models.graph.training import Rows, Splits, WeightedLoss, inner_splits, outputs_of
 
 __all__ = ["TASK", "GraphClassifier"]
 
 TASK = "staging"  # what the card of a saved classifier says
 
-BATCH_SIZE = 32  # subjects a step
 HELD_OUT_ONE_IN = 5  # training subjects, to say when to stop
 PATIENCE = 15  # epochs without a better held-out loss
 
@@ -84,6 +84,11 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         ``early``, that part decides when to stop); their outputs are averaged, and scaled and
         shifted to fit the parts left out (:func:`~brainnet.models.graph.ensemble.calibrate`).
         As many at most as the smallest stage has training subjects. 1: one network, as it is.
+    fuse : bool
+        Of two or more members that are a ``MultiplexNetwork``: whether, in place of the averaged
+        outputs, their readings are joined, with linear ones in closed form, by what each stage's
+        readings are like in the parts left out
+        (:class:`~brainnet.models.graph.fused.FusedCommittee`).
     start : Pretrained, optional
         What :func:`~brainnet.models.graph.pretrain.pretrain_connectomes` learned on other
         subjects: the encoders start from it, and its medians, means and spreads are used in
@@ -99,6 +104,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     classes_ : (n_stages,) array
         In order of severity where all of them are stages.
     inputs_ : GraphInputs
+    outcome_ : Head
+        What the outputs of ``model_`` mean.
     model_ : torch.nn.Module
         On the CPU, in evaluation mode; a :class:`~brainnet.models.graph.ensemble.Committee` of
         several members.
@@ -136,6 +143,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         weight_decay: float = 1e-2,
         stop: Literal["early", "last"] = "early",
         n_members: int = 1,
+        fuse: bool = False,
         start: Pretrained | None = None,
         device: str = "auto",
         seed: int = 0,
@@ -152,6 +160,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         self.weight_decay = weight_decay
         self.stop = stop
         self.n_members = n_members
+        self.fuse = fuse
         self.start = start
         self.device = device
         self.seed = seed
@@ -220,22 +229,22 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         self.n_outputs_ = self._head.n_outputs(len(weights))
         rows = subjects.participants if groups is None else np.asarray(groups)
         device = _device(self.device)
-        data = _Rows(self.inputs_.transform(subjects).to(device), targets.to(device))
+        data = Rows(self.inputs_.transform(subjects).to(device), targets.to(device))
         with fork_seed(index(self.seed)):
-            self._train(data, _WeightedLoss(self._head, weights.to(device)), strata, rows)
+            self._train(data, WeightedLoss(self._head, weights.to(device)), strata, rows)
         return self
 
     def predict_proba(self, networks: ArrayLike) -> NDArray[np.float64]:
         """Return ``(n_subjects, n_stages)`` probabilities in the order of ``classes_``."""
         probabilities: NDArray[np.float64] = (
-            self._head.probabilities(self.outputs(networks)).double().numpy()
+            self.outcome_.probabilities(self.outputs(networks)).double().numpy()
         )
         return probabilities
 
     def outputs(self, networks: ArrayLike) -> Tensor:
         """Return what the network gives for each subject, ``(n_subjects, n_outputs)``."""
         check_is_fitted(self, "model_")
-        return _outputs(self.model_, self.inputs_.transform(networks))
+        return outputs_of(self.model_, self.inputs_.transform(networks))
 
     def predict(self, networks: ArrayLike) -> NDArray[np.str_]:
         """Return the most probable stage of each subject."""
@@ -298,7 +307,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             own, training = card["inputs"], card["training"]
             options = dict(card["network"]["options"])
             sizes = {name: options.pop(name) for name in _SIZES}
-            options.pop("n_members", None)
+            for name in ("n_members", "n_stages", "n_targets"):
+                options.pop(name, None)
             classifier = cls(
                 network=options.pop("network", card["network"]["name"]),
                 features=tuple(own["features"]), context=tuple(own["context"]),
@@ -306,6 +316,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
                 options=options or None, n_epochs=training["n_epochs"],
                 learning_rate=training["learning_rate"], weight_decay=training["weight_decay"],
                 stop=training.get("stop", "early"), n_members=training.get("n_members", 1),
+                fuse=training.get("fuse", False),
                 seed=training["seed"],
             )  # fmt: skip
             classifier.n_outputs_ = sizes["n_outputs"]
@@ -340,6 +351,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
                 "weight_decay": float(self.weight_decay),
                 "stop": self.stop,
                 "n_members": index(self.n_members),
+                "fuse": bool(self.fuse),
                 "seed": index(self.seed),
                 "pretrained": self.start is not None,
                 "train_loss": self.history_.train_loss,
@@ -350,17 +362,28 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
 
     def _network_card(self) -> dict[str, Any]:
         """What makes the network again: its name and options; of a committee, the members' too."""
-        if not isinstance(self.model_, Committee):
+        if not isinstance(self.model_, (Committee, FusedCommittee)):
             return {"name": _registered(self.model_), "options": self._options()}
         members = self.model_.members
         own = {"network": _registered(members[0]), "n_members": len(members)}
-        return {"name": "Committee", "options": self._options() | own}
+        if isinstance(self.model_, FusedCommittee):
+            own |= {"n_stages": len(self.classes_), "n_targets": self.model_.n_targets}
+        return {"name": type(self.model_).__name__, "options": self._options() | own}
 
     def _check(self) -> None:
         if self.stop not in ("early", "last"):
             raise ValueError(f"stop must be early or last; got {self.stop!r}.")
-        if index(self.n_members) < 1:
-            raise ValueError(f"n_members must be 1 or more; got {self.n_members}.")
+        least = 2 if self.fuse else 1
+        if index(self.n_members) < least:
+            why = " to fuse what they read" if self.fuse else ""
+            raise ValueError(f"n_members must be {least} or more{why}; got {self.n_members}.")
+        if self.fuse and self.network != "MultiplexNetwork":
+            raise ValueError(f"network must be MultiplexNetwork to fuse; got {self.network!r}.")
+
+    @property
+    def outcome_(self) -> Head:
+        """What the outputs of the fitted network mean: a committee that fuses gives chances."""
+        return HEADS["categorical"] if isinstance(self.model_, FusedCommittee) else self._head
 
     @property
     def _head(self) -> Head:
@@ -385,13 +408,11 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         options = self._options()
         return self.network(options.pop("n_features"), **options)
 
-    def _train(
-        self, data: "_Rows", loss: "_WeightedLoss", strata: NDArray, groups: NDArray
-    ) -> None:
+    def _train(self, data: Rows, loss: WeightedLoss, strata: NDArray, groups: NDArray) -> None:
         """Train the network, or all members of a committee and then their correction."""
         n_members, seed = index(self.n_members), index(self.seed)
         n_splits = n_members if n_members > 1 else HELD_OUT_ONE_IN
-        splits = _inner_splits(strata, groups, n_splits, seed)
+        splits = inner_splits(strata, groups, n_splits, seed)
         if n_members == 1:
             inner, held_out = splits[0]
             if self.stop == "last":
@@ -402,19 +423,35 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             self._train_one(data, loss, *split, seed * n_members + number)
             for number, split in enumerate(splits)
         ]
-        committee = Committee((model for model, _ in trained), self.n_outputs_)
         self.history_ = trained[0][1]
+        if self.fuse and splits[0][1].size:
+            self.model_ = self._fused([model for model, _ in trained], splits, data, strata)
+            return
+        committee = Committee((model for model, _ in trained), self.n_outputs_)
         parts = [(model, *data.take(torch.from_numpy(held_out)))
                  for (model, _), (_, held_out) in zip(trained, splits, strict=True)
                  if held_out.size]  # fmt: skip
         if parts:
-            outputs = torch.cat([_outputs(model, brains.to("cpu")) for model, brains, _ in parts])
+            outputs = torch.cat([outputs_of(model, brains.to("cpu")) for model, brains, _ in parts])
             targets = torch.cat([each.cpu() for *_, each in parts])
             committee.correct(*calibrate(outputs, targets, loss.head, loss.weights.cpu()))
         self.model_ = committee.eval()
 
+    def _fused(
+        self, members: list[nn.Module], splits: Splits, data: Rows, strata: NDArray
+    ) -> FusedCommittee:
+        """Join what trained members read."""
+        committee = FusedCommittee(
+            network="MultiplexNetwork", n_members=len(members), n_stages=len(self.classes_),
+            n_targets=stage_targets(self.classes_).shape[1], **self._options(),
+        )  # fmt: skip
+        committee.members = nn.ModuleList(members)
+        held_out = [rows for _, rows in splits]
+        brains = data.brains.to("cpu")
+        return fuse_members(committee.eval(), brains, held_out, self.classes_, strata)
+
     def _train_one(
-        self, data: "_Rows", loss: "_WeightedLoss", inner: NDArray, held_out: NDArray, seed: int
+        self, data: Rows, loss: WeightedLoss, inner: NDArray, held_out: NDArray, seed: int
     ) -> tuple[nn.Module, History]:
         """Build one network and fit it to some of the subjects."""
         model = self._build()
@@ -440,44 +477,6 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             fabric=make_fabric(recipe, accelerator=_device(self.device)),
         )
         return model.cpu().eval(), history
-
-
-class _Rows:
-    """Subjects and their targets in batches."""
-
-    def __init__(self, brains: Brains, targets: Tensor) -> None:
-        self.brains, self.targets = brains, targets
-
-    def take(self, rows: Tensor) -> tuple[Brains, Tensor]:
-        return self.brains.rows(rows), self.targets[rows]
-
-    def shuffled(self, rows: NDArray) -> Iterator[tuple[Brains, Tensor]]:
-        """Yield the rows in batches, in an order drawn from torch's generator."""
-        order = torch.from_numpy(rows)[torch.randperm(len(rows))]
-        yield from (self.take(each) for each in torch.split(order, BATCH_SIZE))
-
-
-class _WeightedLoss:
-    """The head's loss with its weights, and what a network adds to it; a class, to pickle."""
-
-    def __init__(self, head: Head, weights: Tensor) -> None:
-        self.head, self.weights = head, weights
-
-    def __call__(self, model: nn.Module, batch: tuple[Brains, Tensor]) -> Tensor:
-        brains, targets = batch
-        penalised = getattr(model, "with_penalty", None)
-        if penalised is None or not model.training:
-            return self.head.loss(model(brains), targets, self.weights)
-        outputs, penalty = penalised(brains)
-        return self.head.loss(outputs, targets, self.weights) + penalty
-
-
-def _outputs(model: nn.Module, brains: Brains) -> Tensor:
-    """Return a network's outputs, a batch at a time."""
-    rows = torch.split(torch.arange(len(brains.nodes)), BATCH_SIZE)
-    # core.predict cuts images to windows; a graph goes in whole
-    with torch.no_grad():
-        return torch.cat([model(brains.rows(chosen)) for chosen in rows])
 
 
 def _registered(model: nn.Module) -> str:
@@ -526,16 +525,3 @@ def _imputer(medians: NDArray[np.float64]) -> EdgeImputer:
     imputer = EdgeImputer()
     imputer.medians_ = medians
     return imputer
-
-
-def _inner_splits(
-    strata: NDArray, groups: NDArray, n_splits: int, seed: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Split rows into those that train and those left out, in as many ways as there can be."""
-    everyone = np.arange(strata.size)
-    members = [np.unique(groups[strata == each]).size for each in np.unique(strata)]
-    n_splits = min(n_splits, *members)
-    if n_splits < 2:
-        return [(everyone, everyone[:0])]
-    folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-    return list(folds.split(everyone, strata, groups))

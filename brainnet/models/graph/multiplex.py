@@ -1,15 +1,14 @@
 """Our network: a subject's modalities as layers of one network, each with a say, none needed."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from brainnet.models.graph.brains import Brains
-from brainnet.models.graph.estimator import GraphClassifier
 
-__all__ = ["READINGS", "MultiplexLayer", "MultiplexNetwork", "multiplex_network"]
+__all__ = ["READINGS", "MultiplexLayer", "MultiplexNetwork"]
 
 #: What each modality is read by.
 READINGS = ("edges", "regions", "graph")
@@ -129,9 +128,7 @@ class MultiplexNetwork(nn.Module):
         """
         edges = brains.edges.flatten(2)
         regions = brains.nodes[..., : self.n_regional].flatten(2)
-        # what was not measured is 0; the sums by region are one pass over the edges
-        measured = [(brains.edges.sum(-1) != 0).any(-1), (regions != 0).any(-1), brains.present]
-        there = torch.stack(measured, dim=-1) & brains.present[..., None]
+        there = self.measured(brains)
         if self.training:
             there = _some(there, self.alone)
         present = there.any(-1)
@@ -141,6 +138,13 @@ class MultiplexNetwork(nn.Module):
         readings = readings + _FAST * self.offset.view(readings.shape[1:])
         readings = readings.masked_fill(~there[..., None], 0.0)
         return readings, self.attention(embedded, there)
+
+    def measured(self, brains: Brains) -> Tensor:
+        """Say which readings there can be, ``(n_subjects, n_modalities, 3)`` bool."""
+        regions = brains.nodes[..., : self.n_regional]
+        # what was not measured is 0; the sums by region are one pass over the edges
+        found = [(brains.edges.sum(-1) != 0).any(-1), (regions != 0).any((-1, -2)), brains.present]
+        return torch.stack(found, dim=-1) & brains.present[..., None]
 
 
 class MultiplexLayer(nn.Module):
@@ -188,41 +192,6 @@ class MultiplexLayer(nn.Module):
         messages = torch.tanh(self.scale.view(own) * messages + self.shift.view(own))
         moved: Tensor = nodes + self.dropout(messages)
         return moved.masked_fill(~there, 0.0)
-
-
-def multiplex_network(seed: int = 0, **options: Any) -> GraphClassifier:
-    """Return our estimator of stages: the multiplex network with an ordinal head, five members.
-
-    Parameters
-    ----------
-    seed : int
-    **options
-        Of :class:`~brainnet.models.graph.estimator.GraphClassifier`, in place of ours.
-
-    Returns
-    -------
-    GraphClassifier
-        Not fitted.
-
-    Examples
-    --------
-    >>> multiplex_network().n_members, multiplex_network(n_members=3).n_members
-    (5, 3)
-    """
-    ours: dict[str, Any] = {
-        "network": "MultiplexNetwork",
-        "features": ("values", "measures"),
-        "context": ("graph_measures", "regional_means"),
-        "head": "coral",
-        "n_hidden": 8,
-        "options": {"n_scores": 1, "n_regional": 1},
-        "n_epochs": 25,
-        "learning_rate": 1.5e-2,
-        "weight_decay": 0.3,
-        "stop": "last",
-        "n_members": 5,
-    }
-    return GraphClassifier(**ours | options, seed=seed)
 
 
 class _Drawn(NamedTuple):

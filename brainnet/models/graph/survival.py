@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from brainnet.models.graph.estimator import GraphClassifier
-from brainnet.models.graph.multiplex import multiplex_network
+from brainnet.models.graph.multiplex_staging import multiplex_network
 
 __all__ = ["ConversionNetwork", "Hazards", "concordance", "follow_up"]
 
@@ -79,7 +79,7 @@ class ConversionNetwork(BaseEstimator):
     ----------
     estimator : GraphClassifier, optional
         Its network, inputs and training are used; its head is not.
-        :func:`~brainnet.models.graph.multiplex.multiplex_network` by default.
+        :func:`~brainnet.models.graph.multiplex_staging.multiplex_network` by default.
     breaks : sequence of float
         Ends of the intervals in years, rising; the first begins at 0. Conversion later than the
         last one is as good as none.
@@ -137,7 +137,7 @@ class ConversionNetwork(BaseEstimator):
         targets = _targets(known, self.breaks_)
         _check_events(known, targets, self.breaks_)
         network = multiplex_network() if self.estimator is None else clone(self.estimator)
-        self.estimator_ = network.set_params(head=Hazards()).fit_targets(
+        self.estimator_ = network.set_params(head=Hazards(), fuse=False).fit_targets(
             networks,
             torch.from_numpy(targets),
             strata=targets[..., 1].any(axis=1).astype(np.int64),

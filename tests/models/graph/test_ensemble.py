@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 
 from brainnet.models.core.networks import build_network
-from brainnet.models.graph import estimator
+from brainnet.models.graph import estimator, training
 from brainnet.models.graph.ensemble import Committee, calibrate
 from brainnet.models.graph.estimator import GraphClassifier
 from brainnet.models.graph.heads import HEADS
@@ -127,13 +127,13 @@ def test_saved_and_loaded_it_predicts_the_same_bits(planted_networks, tmp_path, 
 def test_rows_of_one_participant_stay_on_one_side(planted_networks, monkeypatch):
     sides = []
 
-    class Spy(estimator.StratifiedGroupKFold):
+    class Spy(training.StratifiedGroupKFold):
         def split(self, X, y, groups):
             for inner, held_out in super().split(X, y, groups):
                 sides.append((set(groups[inner]), set(groups[held_out])))
                 yield inner, held_out
 
-    monkeypatch.setattr(estimator, "StratifiedGroupKFold", Spy)
+    monkeypatch.setattr(training, "StratifiedGroupKFold", Spy)
     networks, stages = planted_networks(15)
     people = np.repeat(np.arange(15), 2)
     _quick(n_epochs=1).fit(networks[people], stages[people], groups=people)

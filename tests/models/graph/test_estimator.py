@@ -87,17 +87,17 @@ def test_trains_on_what_a_network_adds_to_the_loss(planted_networks):
 
 
 def test_rows_of_one_participant_stay_on_one_side_of_the_inner_split(monkeypatch, planted_networks):
-    from brainnet.models.graph import estimator
+    from brainnet.models.graph import training
 
     sides = {}
 
-    class Spy(estimator.StratifiedGroupKFold):
+    class Spy(training.StratifiedGroupKFold):
         def split(self, X, y, groups):
             for inner, held_out in super().split(X, y, groups):
                 sides["inner"], sides["out"] = set(groups[inner]), set(groups[held_out])
                 yield inner, held_out
 
-    monkeypatch.setattr(estimator, "StratifiedGroupKFold", Spy)
+    monkeypatch.setattr(training, "StratifiedGroupKFold", Spy)
     networks, stages = planted_networks(30)
     people = np.repeat(np.arange(30), 2)
     _quick(n_epochs=1).fit(networks[people], stages[people], groups=people)

@@ -13,8 +13,8 @@ from brainnet.models.graph.multiplex import (
     MultiplexLayer,
     MultiplexNetwork,
     _some,
-    multiplex_network,
 )  # fmt: skip
+from brainnet.models.graph.multiplex_staging import multiplex_network
 
 _SIZES = {"n_modalities": 2, "n_regions": 7, "n_context": 4, "n_outputs": 3}
 

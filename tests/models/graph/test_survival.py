@@ -168,7 +168,7 @@ def test_our_network_does_it_with_its_committee():
     networks, _, y = _planted(120)
     model = ConversionNetwork(breaks=_BREAKS)
     assert model.estimator is None
-    from brainnet.models.graph.multiplex import multiplex_network
+    from brainnet.models.graph.multiplex_staging import multiplex_network
 
     model = ConversionNetwork(multiplex_network(n_members=2, n_epochs=8), breaks=_BREAKS)
     model.fit(networks, y)
