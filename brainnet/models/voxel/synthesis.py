@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Generator, Tensor
+from torch import Tensor
 
 from brainnet.models.voxel.contrast import CONTRASTS, draw_contrast
 from brainnet.models.voxel.degrade import acquire, bias_field, blur, smooth_noise
+from brainnet.models.voxel.draws import Draw, affine_matrix
 from brainnet.models.voxel.labels import MAX_SOURCE, LabelTable
 from brainnet.models.voxel.normalise import normalise
 
@@ -152,7 +153,7 @@ class HeadSynthesis:
         the share of each voxel that is background and each structure; ``side`` ``(2, *shape)``
         the shares that are left and right.
         """
-        draw = _Draw(self.seed, number, self.device)
+        draw = Draw(self.seed, number, self.device)
         labels, centre = self._maps[draw.integer(len(self._maps))]
         known = draw.chance(self.scanner.p_known) and self.contrasts
         contrast = self.contrasts[draw.integer(len(self.contrasts))] if known else None
@@ -205,7 +206,7 @@ class HeadSynthesis:
         return labels, ends.mean(dim=0)
 
     def _places(
-        self, shape: _Shape, centre: Tensor, mirrored: bool, draw: "_Draw"
+        self, shape: _Shape, centre: Tensor, mirrored: bool, draw: Draw
     ) -> tuple[Tensor, Tensor]:
         """Return where each voxel lies in the label map ``(3, *shape)``, and a voxel's steps there.
 
@@ -215,7 +216,7 @@ class HeadSynthesis:
         angles = [math.radians(limits.rotation) * draw.normal() for _ in range(3)]
         scales = [math.exp(limits.scaling * draw.normal()) for _ in range(3)]
         shears = [limits.shearing * draw.normal() for _ in range(3)]
-        steps = self.voxel_size * _affine(angles, scales, shears)
+        steps = self.voxel_size * affine_matrix(angles, scales, shears)
         if mirrored:
             steps[:, 0] *= -1
         shift = torch.tensor([limits.shift * draw.normal() for _ in range(3)])
@@ -244,7 +245,7 @@ class HeadSynthesis:
         steps: Tensor,
         mean: Tensor,
         spread: Tensor,
-        draw: "_Draw",
+        draw: Draw,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Average what eight places in each voxel hold: brightness and shares."""
         mean, spread = mean.to(self.device), spread.to(self.device)
@@ -273,7 +274,7 @@ class HeadSynthesis:
             side[1:].reshape(2, *places[0].shape),
         )
 
-    def _pathology(self, image: Tensor, structure: Tensor, draw: "_Draw") -> Tensor:
+    def _pathology(self, image: Tensor, structure: Tensor, draw: Draw) -> Tensor:
         """Put blobs of one strange brightness into the brain, as lesions, blood or tumours are."""
         if not draw.chance(self.scanner.p_lesion):
             return image
@@ -283,7 +284,7 @@ class HeadSynthesis:
         return image + inside * (draw.uniform(-0.2, 1.2) - image)
 
     def _field_of_view(
-        self, image: Tensor, structure: Tensor, side: Tensor, draw: "_Draw"
+        self, image: Tensor, structure: Tensor, side: Tensor, draw: Draw
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Take the skull away, or cut the image off at one end."""
         if draw.chance(self.scanner.p_stripped):
@@ -297,7 +298,7 @@ class HeadSynthesis:
             side.narrow(axis + 1, start, n_cut).zero_()
         return image, structure, side
 
-    def _stripped(self, structure: Tensor, draw: "_Draw") -> Tensor:
+    def _stripped(self, structure: Tensor, draw: Draw) -> Tensor:
         """Return a mask of the brain as tools leave it: with or without fluid, tight or loose."""
         brain = 1 - structure[0]
         fluid = [i for i, name in enumerate(self.table.structures, 1) if "extracerebral" in name]
@@ -306,7 +307,7 @@ class HeadSynthesis:
         width = draw.uniform(0.5, 4)
         return (blur(brain, (width,) * 3) > draw.uniform(0.15, 0.6)).float()
 
-    def _scan(self, image: Tensor, contrast: str | None, draw: "_Draw") -> Tensor:
+    def _scan(self, image: Tensor, contrast: str | None, draw: Draw) -> Tensor:
         """Add the marks of a scanner and bring the brightness to [0, 1]."""
         limits = self.scanner
         image = image * bias_field(_shape(image), limits.bias * draw.uniform(0, 1), draw.fields)
@@ -318,7 +319,7 @@ class HeadSynthesis:
         image = normalise(image, low=draw.uniform(0, 0.02), high=draw.uniform(0.98, 1))
         return image ** math.exp(0.3 * draw.normal())
 
-    def _spacing(self, draw: "_Draw") -> tuple[float, float, float]:
+    def _spacing(self, draw: Draw) -> tuple[float, float, float]:
         """Draw the scanner's voxels: fine, coarse, or thick slices along one axis; in voxels."""
         largest = max(1.0, self.scanner.spacing / self.voxel_size)
         kind = draw.uniform(0, 1)
@@ -329,32 +330,6 @@ class HeadSynthesis:
         spacing = [1.0, 1.0, 1.0]
         spacing[draw.integer(3)] = draw.uniform(1, largest)
         return (spacing[0], spacing[1], spacing[2])
-
-
-class _Draw:
-    """The random numbers of one sample: scalars on the CPU, fields where the sample is made."""
-
-    def __init__(self, seed: int, number: int, device: torch.device) -> None:
-        mixed = int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
-        self.scalars = Generator().manual_seed(mixed)
-        same = device.type == "cpu"
-        self.fields = self.scalars if same else Generator(device).manual_seed(mixed)
-
-    def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand((), generator=self.scalars))
-
-    def normal(self) -> float:
-        """Draw from a normal distribution, cut at two standard deviations."""
-        return float(torch.randn((), generator=self.scalars).clamp(-2, 2))
-
-    def integer(self, n: int) -> int:
-        return int(torch.randint(n, (), generator=self.scalars))
-
-    def chance(self, share: float) -> bool:
-        return self.uniform(0, 1) < share
-
-    def noise(self, shape: tuple[int, ...]) -> Tensor:
-        return torch.randn(shape, generator=self.fields, device=self.fields.device)
 
 
 def _check_views(shapes: Sequence[_Shape], voxel_size: float, contrasts: Sequence[str]) -> None:
@@ -375,20 +350,6 @@ def _check_views(shapes: Sequence[_Shape], voxel_size: float, contrasts: Sequenc
     unknown = [each for each in contrasts if str(each) not in CONTRASTS]
     if unknown:
         raise ValueError(f"contrasts must be of {', '.join(CONTRASTS)}; got {unknown[0]!r}.")
-
-
-def _affine(angles: list[float], scales: list[float], shears: list[float]) -> Tensor:
-    """Return a ``(3, 3)`` matrix: rotations about x, y and z after scales and shears."""
-    matrix = torch.eye(3)
-    for axis, angle in enumerate(angles):
-        first, second = [each for each in range(3) if each != axis]
-        turn = torch.eye(3)
-        turn[first, first] = turn[second, second] = math.cos(angle)
-        turn[first, second], turn[second, first] = -math.sin(angle), math.sin(angle)
-        matrix = matrix @ turn
-    stretch = torch.diag(torch.tensor(scales))
-    stretch[0, 1], stretch[0, 2], stretch[1, 2] = shears
-    return matrix @ stretch
 
 
 def _shape(image: Tensor) -> _Shape:

@@ -1,0 +1,1 @@
+"""Haemorrhage on head CT: synthesised to learn from, found, measured and told."""
