@@ -180,11 +180,12 @@ def test_what_is_compared_reaches_the_group_level(
     monkeypatch.setattr(group, "run", lambda *_, **given: told.append(given) or tmp_path / "g.html")
     monkeypatch.setattr(group, "model_of", lambda _: None)
     options = ["--estimators", "linear", "gcn", "--n-repeats", "3", "--leave-site-out",
-               "--harmonise", "--search", "--permutations", "9", "--nprocs", "2"]  # fmt: skip
+               "--harmonise", "--search", "--permutations", "9", "--nprocs", "2",
+               "--scheme", "five"]  # fmt: skip
     assert cli.main([*toys, "group", *options]) == 0
     assert told[0]["design"] == group.Design(
         estimators=("linear", "gcn"), n_repeats=3, folds="site", harmonise="combat",
-        search="inner", permutations=9,
+        search="inner", permutations=9, scheme="five",
     )  # fmt: skip
     assert told[0]["n_jobs"] == 2
     assert cli.main([*toys, "group"]) == 0

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brainnet.cohort import STAGES, read_stages, stage_order
-from brainnet.cohort.stages import CODES, SCHEMES
+from brainnet.cohort.stages import CODES, SCHEMES, scheme_of
 from brainnet.io import DataError
 
 
@@ -137,3 +137,41 @@ def test_mci_divided_in_two_ways_has_no_order(mixed: tuple[str, str]) -> None:
 
 def test_every_code_is_a_stage_of_three() -> None:
     assert {stage for codes in CODES.values() for stage in codes.values()} == set(SCHEMES["three"])
+
+
+@pytest.mark.parametrize(
+    "name, labels, scheme",
+    [
+        ("stage", ["CN", "EMCI", "LMCI", "AD"], None),
+        ("stage", ["sMCI", "pMCI", None], None),
+        ("stage", ["NL", "Dementia", "MCI to Dementia", None], "three"),
+        ("stage", ["cn", "early MCI", "AD"], "five"),
+        ("stage", ["cn", "early MCI", "MCI", "AD"], "three"),
+        ("DXCURREN", [1, 2, 3, -4], "three"),
+        ("CDRTOT", [0, 0.5, 2, np.nan], "three"),
+        ("dx", ["NL", "AD"], "three"),
+        ("dx", ["control", "autism"], None),
+        ("stage", [0, 1, 2], None),
+        ("diagnosis", [1, 2], None),
+        ("stage", ["young", "old"], None),
+    ],
+)
+def test_labels_that_are_stages_under_other_names_are_told_from_other_classes(name, labels, scheme):
+    assert scheme_of(pd.Series(labels, name=name, dtype=object)) == scheme
+
+
+@pytest.mark.parametrize(
+    "name, labels, scheme, words",
+    [
+        ("stage", ["NL", "FTD", "Dementia"], None, ["'FTD' (1 rows)", "CN, MCI, AD in place"]),
+        ("DXCURREN", [1, 2, 9], None, ["'9' (1 rows)", "columns called DXCURREN"]),
+        ("dx", [0, 1], "three", ["'0' (1 rows), '1' (1 rows)", "columns called DXCURREN"]),
+        ("stage", ["CN", "MCI", "AD"], "five", ["'MCI'", "CN, SMC, EMCI, LMCI, AD", "'three'"]),
+    ],
+)
+def test_labels_that_are_no_stages_are_named_with_what_to_do(name, labels, scheme, words):
+    with pytest.raises(DataError) as caught:
+        scheme_of(pd.Series(labels, name=name), scheme=scheme, path="people.tsv")
+    assert str(caught.value).startswith(f"people.tsv, column {name}: ")
+    for word in (*words, "n/a leaves"):
+        assert word in str(caught.value)

@@ -1,12 +1,17 @@
 """The group level: networks to one cohort, models compared on it, one of them saved, a page."""
 
+import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pandas as pd
+import xarray as xr
 
 from brainnet import cohort, io
+from brainnet.cohort.stages import Scheme, read_stages, scheme_of
 from brainnet.connectome.kinds import first_kinds
 from brainnet.workflows import group_page, group_staging, networks
 from brainnet.workflows.engine.step import sidecar_path
@@ -46,7 +51,8 @@ def run(
     participants : path
         Table with ``participant_id`` and the target column.
     target : str
-        Column to predict.
+        Column to predict. The names and codes of ADNI, OASIS and AIBL are read as stages
+        (``design.scheme``); the page says which is which.
     settings : Settings, optional
         Atlas, kinds of edges and seed.
     session : str, optional
@@ -68,7 +74,8 @@ def run(
     Raises
     ------
     brainnet.io.DataError
-        If the table lacks the target, or the participant level has not run.
+        If the table lacks the target or has labels of it that are no stages, or the participant
+        level has not run.
     ValueError
         If there are too few participants of a stage, or an unknown estimator. Nothing has been
         written then.
@@ -84,7 +91,7 @@ def run(
     found = cohort.sources(out_dir, settings.atlas, session, kinds=settings.connectome)
     table, _ = cohort.participants_table(out_dir, participants, session)
     assert table is not None  # a path was given
-    _check_classes(table, found, target, design.n_splits)
+    scheme = _check_classes(table, found, target, design, participants)
     steps = Steps(notify or (lambda _step: None))
     label = networks.run_label(settings) + (f"_ses-{session}" if session else "")
     steps.run(
@@ -98,7 +105,8 @@ def run(
             "atlas": settings.atlas,
             "session": session,
             "kinds": [kind.name for kind in first_kinds(settings.connectome).values()],
-        },
+        }
+        | ({"stages": {"column": target, "scheme": scheme}} if scheme else {}),
     )
     return stage(
         out_dir,
@@ -112,8 +120,13 @@ def run(
     )
 
 
-def _check_classes(table: pd.DataFrame, found: cohort.Sources, target: str, n_splits: int) -> None:
-    """Raise, before anything runs, where the participants with networks cannot be staged."""
+def _check_classes(
+    table: pd.DataFrame, found: cohort.Sources, target: str, design: Design, source: Path
+) -> Scheme | None:
+    """Raise, before anything runs, where the participants with networks cannot be staged.
+
+    Return the scheme that their stages have to be read in.
+    """
     from brainnet.evaluate import possible_splits
 
     here = table[table.index.isin(list(found.networks))]
@@ -123,7 +136,11 @@ def _check_classes(table: pd.DataFrame, found: cohort.Sources, target: str, n_sp
             f"table: they are {', '.join(list(found.networks)[:5])}, the table's "
             f"{', '.join(list(table.index)[:5])}. Use one spelling."
         )
-    possible_splits(here[target].to_numpy(), here.index.to_numpy(), n_splits)
+    labels = here[target]
+    scheme = scheme_of(labels, scheme=design.scheme, path=source)
+    classes = read_stages(labels, scheme=scheme) if scheme else labels.to_numpy()
+    possible_splits(classes, here.index.to_numpy(), design.n_splits)
+    return scheme
 
 
 def _absent(table: pd.DataFrame, found: cohort.Sources, session: str | None) -> dict[str, str]:
@@ -179,6 +196,7 @@ def stage(
             },
             seed=seed,
         )
+    shutil.rmtree(group_staging.kept_at(files["scores"]), ignore_errors=True)
     sidecar = io.load_json(sidecar_path(files["scores"]))
     model = _final_model(out_dir, label, files, target, design, seed, steps)
     steps.run(
@@ -244,9 +262,18 @@ def _final_model(
 
 
 def gather(
-    inputs: Paths, outputs: Paths, *, atlas: str, session: str | None, kinds: Sequence[str]
+    inputs: Paths,
+    outputs: Paths,
+    *,
+    atlas: str,
+    session: str | None,
+    kinds: Sequence[str],
+    stages: Mapping[str, Any] | None = None,
 ) -> None:
-    """Gather every participant's networks and the table into one dataset."""
+    """Gather every participant's networks and the table into one dataset.
+
+    ``stages`` says which column is read as stages, and in which scheme.
+    """
     dataset = cohort.gather(
         outputs["cohort"].parent,
         inputs["participants"],
@@ -254,7 +281,21 @@ def gather(
         session=session,
         kinds=kinds,
     )
+    if stages is not None:
+        dataset = _with_stages(dataset, **stages)
     out_dir = outputs["cohort"].parent
     found = cohort.sources(out_dir, str(dataset.attrs["atlas"]), session, kinds=kinds)
     record = canonical(Records().of_cohort(found))
     cohort.save(dataset.assign_attrs(preprocessing=record), outputs["cohort"])
+
+
+def _with_stages(dataset: xr.Dataset, column: str, scheme: Scheme) -> xr.Dataset:
+    """Read a column as stages, and say what each label was taken for."""
+    name = cohort.column_name(column)
+    given = pd.Series(dataset[name].values, name=column)
+    read = read_stages(given, scheme=scheme)
+    pairs = sorted(set(zip(cohort.words(given).tolist(), read.tolist(), strict=True)))
+    taken = ", ".join(f"{label} is {stage}" for label, stage in pairs if label != stage)
+    text = f"{dataset.attrs['participants']}: {column} is read as stages: {taken}."
+    warnings.warn(text, io.DataWarning, stacklevel=2)
+    return dataset.assign_coords({name: ("subject", read)})

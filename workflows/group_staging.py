@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from brainnet import __version__, cohort, io
+from brainnet.cohort.stages import SCHEMES, Scheme
 from brainnet.workflows.engine.code import code_digest
 from brainnet.workflows.engine.step import version_of
 from brainnet.workflows.preprocessing import UNRECORDED
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from brainnet.evaluate import Evaluation
     from brainnet.evaluate.inputs import Staged
 
-__all__ = ["DEFAULT", "OURS", "Design", "code_at", "evaluate", "fit_final", "usable"]
+__all__ = ["DEFAULT", "OURS", "Design", "code_at", "evaluate", "fit_final", "kept_at", "usable"]
 
 Paths = Mapping[str, Path]
 #: what is compared where nothing else is asked for: of every kind one, the quick ones
@@ -56,6 +57,9 @@ class Design:
         Take each model as it is, or choose its settings on inner folds.
     permutations : int
         How often the model that is saved is tried with stages dealt anew; 0: never.
+    scheme : {"three", "five"}, optional
+        Stages that the target's labels are read as: CN, MCI, AD, or CN, SMC, EMCI, LMCI, AD. By
+        default `brainnet.cohort.stages.scheme_of` the column.
     """
 
     estimators: Sequence[str] = ()
@@ -65,6 +69,7 @@ class Design:
     harmonise: Literal["none", "combat"] = "none"
     search: Literal["none", "inner"] = "none"
     permutations: int = 0
+    scheme: Scheme | None = None
 
     def check(self) -> None:
         """Raise a ValueError for an estimator that there is not, or numbers that cannot be."""
@@ -76,6 +81,8 @@ class Design:
                 f"estimators (--estimators) must be of {', '.join(CATALOGUE)}; got "
                 f"{', '.join(unknown)}."
             )
+        if self.scheme is not None and self.scheme not in SCHEMES:
+            raise ValueError(f"scheme must be 'three' or 'five'; got {self.scheme!r}.")
         for name, least in (("n_splits", 2), ("n_repeats", 1), ("permutations", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
@@ -135,7 +142,7 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Compare the models on the same folds; write scores, and what they are worth.
 
-    ``code`` is for the record alone.
+    ``code`` is for the record, and for what a run that was stopped left: see `kept_at`.
     """
     from brainnet.evaluate import cross_validate_stages, verdict
     from brainnet.evaluate.inputs import staged
@@ -143,6 +150,8 @@ def evaluate(
     chosen = Design(**design)
     dataset = usable(cohort.load(inputs["cohort"]))
     given = staged(dataset, target)
+    if chosen.harmonise == "combat":
+        _check_sites(given, chosen, seed, str(dataset.attrs.get("participants", "participants")))
     models = _models(chosen, given, seed)
     found = cross_validate_stages(
         dataset,
@@ -152,6 +161,7 @@ def evaluate(
         grids=_grids(chosen, models),
         n_jobs=joblib.effective_n_jobs(None),
         seed=seed,
+        folder=kept_at(outputs["scores"]) / _digest(code),
     )
     _save(found, outputs, seed)
     networks = [name for name in models if is_network(name)]
@@ -166,8 +176,7 @@ def evaluate(
         "Final": final,
         "Baseline": _best(found, [name for name in models if name not in networks]),
         "Verdict": [
-            {"about": each.about, "text": _in_words(each.text), "caution": each.caution}
-            for each in findings
+            {"about": each.about, "text": each.text, "caution": each.caution} for each in findings
         ],
     }
     if chosen.permutations:
@@ -177,10 +186,15 @@ def evaluate(
     return {"scores": known}
 
 
-def _in_words(text: str) -> str:
-    """Return a finding for those who type commands: what to add to the table, not to the code."""
-    advice = "Add brainnet.models.covariates.covariate_logistic."
-    return text.replace(advice, "Add the columns age, sex and site to the participants table.")
+def kept_at(scores: Path) -> Path:
+    """Return where an evaluation keeps the folds that are done, until its scores are written."""
+    return scores.with_name(f".{scores.stem}_folds")
+
+
+def _digest(code: Mapping[str, str]) -> str:
+    """Return one name for the code of the models and of the evaluation."""
+    own = code_digest(evaluate)
+    return hashlib.sha256(json.dumps([own, dict(code)], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def is_network(name: str) -> bool:
@@ -232,6 +246,39 @@ def _harmonising(design: Design, covariates: pd.DataFrame) -> dict[str, Any]:
     unseen = "estimate" if design.folds == "site" else "fail"
     kept = [name for name in _KEPT if name in covariates]
     return {"keep": tuple(kept), "small": "location", "unseen": unseen}
+
+
+def _check_sites(given: "Staged", design: Design, seed: int, source: str) -> None:
+    """Raise, before anything is fitted, where sites cannot be harmonised in every fold."""
+    from brainnet.evaluate.folds import deal, some
+
+    people, sites = given.subjects.participants, given.sites
+    if sites is None:
+        what = "has no column site, and --harmonise takes out what a site adds"
+        raise io.DataError(source, what, "Add the column, or leave the option out")
+    if (sites == "n/a").any():
+        what = f"says no site of {some(given.names[sites == 'n/a'].tolist())}"
+        remedy = "Fill in the column, or leave out their stage (n/a) or --harmonise"
+        raise io.DataError(source, what, remedy)
+    if np.unique(sites).size < 2:
+        what = f"has one site, {sites[0]}, so there is nothing to harmonise"
+        raise io.DataError(source, what, "Leave out --harmonise")
+    if design.folds == "site":
+        return  # splits and harmonises unseen sites by its own rules
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # told where it is split for good
+        splits = deal(_folds(design, seed), given.labels, people, sites)
+    for each in splits:
+        unseen = sorted(set(sites[each.test].tolist()) - set(sites[each.train].tolist()))
+        if unseen:
+            counts = [f"{name} {np.unique(people[sites == name]).size}" for name in unseen]
+            raise io.DataError(
+                source,
+                f"has sites with so few participants that a fold trains on none of them: "
+                f"{some(counts)}; --harmonise cannot know what such a site adds",
+                "Merge small sites (by scanner, say), leave out their stage (n/a), or do without "
+                "--harmonise",
+            )
 
 
 def _folds(design: Design, seed: int) -> Any:

@@ -254,6 +254,7 @@ def _group(options: argparse.Namespace) -> int:
             harmonise="combat" if options.harmonise else "none",
             search="inner" if options.search else "none",
             permutations=options.permutations,
+            scheme=options.scheme,
         ),
         n_jobs=max(1, default_procs() if options.nprocs is None else options.nprocs),
         notify=lambda step: print(f"group level: {step}", file=sys.stderr),

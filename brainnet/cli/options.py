@@ -327,6 +327,14 @@ def _group(options: Options) -> None:
         help="column of participants.tsv to predict (default stage)",
     )
     add(
+        "--scheme",
+        choices=("three", "five"),
+        default=None,
+        help="read the labels and codes of ADNI, OASIS and AIBL as CN, MCI, AD, or as CN, SMC, "
+        "EMCI, LMCI, AD (default: labels that are stages stay as they are, others are read as the "
+        "finer scheme that has them all; columns DXCURREN, DIAGNOSIS, CDRTOT, ... hold codes)",
+    )
+    add(
         "--participants",
         type=Path,
         metavar="FILE",
@@ -338,9 +346,9 @@ def _group(options: Options) -> None:
         default=(),
         metavar="NAME",
         help="models to compare: baselines majority, covariates, linear, svm, tangent, forest, "
-        "boosting, kernel, mlp, everything; graph networks gcn, gatv2, gin, brainnetcnn, braingnn, "
-        "transformer; and multiplex, brainnet's own (default: majority covariates linear forest "
-        "everything gcn multiplex)",
+        "boosting, kernel, mlp, everything, stack; graph networks gcn, gatv2, gin, brainnetcnn, "
+        "braingnn, transformer; and multiplex, brainnet's own (default: majority covariates linear "
+        "forest everything gcn multiplex)",
     )
     add("--n-splits", type=values.splits, default=5, metavar="N",
         help="folds of the cross-validation (default 5)")  # fmt: skip

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from brainnet.io import DataError
 
-__all__ = ["CODES", "SCHEMES", "SEVERITY", "STAGES", "read_stages", "stage_order"]
+__all__ = ["CODES", "SCHEMES", "SEVERITY", "STAGES", "read_stages", "scheme_of", "stage_order"]
 
 Scheme = Literal["three", "five"]
 
@@ -148,6 +148,71 @@ def read_stages(
         named = getattr(column, "name", None)
         raise _unknown(unknown, scheme, path if named is None else f"{path}, column {named}")
     return np.array([str(stage) for stage in found], dtype=str)
+
+
+def scheme_of(
+    column: pd.Series, *, scheme: Scheme | None = None, path: Path | str = "participants table"
+) -> Scheme | None:
+    """Return the scheme in which :func:`read_stages` reads a column; None where it stays as it is.
+
+    Parameters
+    ----------
+    column : Series
+        Its name says what numbers are, and whether it must hold stages.
+    scheme : {"three", "five"}, optional
+        The one that is wanted. By default labels stay as they are where all of them are of
+        :data:`SEVERITY`, or they are classes of another kind; else it is ``five`` where each is
+        one of its stages and early, late or memory concern is among them, and ``three``. Numbers
+        are read only under a name of :data:`CODES` in that very spelling.
+    path : path
+        Where the column is from, for messages.
+
+    Raises
+    ------
+    DataError
+        A label that is no stage of the scheme wanted; by default only in a column called
+        ``stage`` that has stages too, or one of :data:`CODES`.
+
+    Examples
+    --------
+    >>> scheme_of(pd.Series(["NL", "MCI", "Dementia"])), scheme_of(pd.Series(["NL", "Early MCI"]))
+    ('three', 'five')
+    >>> scheme_of(pd.Series(["CN", "EMCI"])), scheme_of(pd.Series(["control", "autism"]))
+    (None, None)
+    """
+    given = {word for word in map(_word, column) if word not in _MISSING}
+    numbers = any(_NUMBER.fullmatch(word) for word in given)
+    found = {_by_name(word) for word in given} - {None}
+    coded = column.name in CODES
+    as_it_is = {str(each) for each in column if _word(each) not in _MISSING} <= set(SEVERITY)
+    if scheme is None and (as_it_is or (numbers and not coded)):
+        return None
+    tried: tuple[Scheme, ...] = (scheme,) if scheme else ("three",)
+    if scheme is None and found & set(_OF_THREE):
+        tried = ("five", "three")
+    for each in tried:
+        try:
+            read_stages(column, scheme=each, path=path)
+        except DataError as error:
+            refused = error
+        else:
+            return each
+    if scheme or coded or (column.name == "stage" and found):
+        raise _unusable(refused, tried[-1], numbers=numbers)
+    return None
+
+
+def _unusable(error: DataError, scheme: Scheme, *, numbers: bool) -> DataError:
+    """Say of labels that are no stage what to do to the table."""
+    remedy = (
+        f"Write {', '.join(SCHEMES[scheme])} in place of each in a copy of the table (n/a leaves a "
+        f"participant out), or name all by {', '.join(SEVERITY)}, which stay as they are"
+    )
+    if numbers:
+        remedy += f"; numbers are known in columns called {', '.join(CODES)}"
+    if scheme == "five":
+        remedy += "; MCI that is neither early nor late needs the scheme 'three'"
+    return DataError(error.path, error.problem, remedy)
 
 
 def stage_order(labels: Iterable[str]) -> tuple[str, ...]:

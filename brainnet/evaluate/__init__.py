@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from brainnet.evaluate.folds import Folds, Split, Splitter, deal, possible_split
 from brainnet.evaluate.inputs import Staged, in_order, same_regions, staged
 from brainnet.evaluate.intervals import drawn_of, draws, intervals, minus
 from brainnet.evaluate.jobs import Classifier, Done, EvaluationError, Job, out_of_fold, run
+from brainnet.evaluate.kept import Kept
 from brainnet.evaluate.leaks import LeakError, assert_no_leak, refuse_fitted
 from brainnet.evaluate.scores import LOWER_IS_BETTER, METRICS
 from brainnet.evaluate.search import Grid, Search
@@ -120,6 +122,7 @@ def cross_validate_stages(  # noqa: PLR0913  (what is asked, how it is split, ho
     grids: Mapping[str, Grid] | None = None,
     n_jobs: int = 1,
     seed: int = 0,
+    folder: Path | str | None = None,
 ) -> Evaluation:
     """Cross-validate estimators on a cohort, every subject scored by models that never saw it.
 
@@ -165,6 +168,11 @@ def cross_validate_stages(  # noqa: PLR0913  (what is asked, how it is split, ho
         Processes, of one thread each; -1 for one a core. It changes no result.
     seed : int
         Decides folds, inner folds of ``grids``, and bootstrap.
+    folder : path, optional
+        Where each fold's result is kept as soon as it is there: an evaluation that was stopped
+        and is started again in just the same way goes on, to the same result. What was made of
+        other subjects, estimators, folds or versions is not taken
+        (:class:`brainnet.evaluate.kept.Kept`).
 
     Returns
     -------
@@ -174,7 +182,7 @@ def cross_validate_stages(  # noqa: PLR0913  (what is asked, how it is split, ho
     ------
     DataError
         If the cohort has no such target, unknown stages, a participant twice, or a modality or
-        region that nobody has.
+        region that nobody has; or the folder cannot be written to.
     ValueError
         If there are fewer than two classes or a class of fewer than two participants, or the
         splitter cannot split.
@@ -193,7 +201,9 @@ def cross_validate_stages(  # noqa: PLR0913  (what is asked, how it is split, ho
     splitter = Folds(n_splits, n_repeats, seed) if folds is None else folds
     splits = deal(splitter, given.labels, given.subjects.participants, given.sites)
     jobs = [Job(name, each, split) for split in splits for name, each in models.items()]
-    results = run(jobs, with_measures(given.subjects), given.labels, given.stages, n_jobs=n_jobs)
+    parts = (with_measures(given.subjects), given.labels, given.stages)
+    store = None if folder is None else Kept(folder, *parts)
+    results = run(jobs, *parts, n_jobs=n_jobs, store=store)
     failures = _failures(jobs, results)
     kept = [
         (job, done)

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from brainnet.cohort import column_name, words
-from brainnet.cohort.stages import SEVERITY
+from brainnet.cohort.stages import SEVERITY, stage_order
 from brainnet.cohort.subjects import COVARIATES, Subjects, as_subjects
 from brainnet.evaluate.folds import possible_splits, some
 from brainnet.evaluate.leaks import refuse_learned_from_all, refuse_target, refuse_twins
@@ -117,12 +117,27 @@ def _of_cohort(dataset: xr.Dataset, target: str) -> _Parts:
             "Name one of them as the target, or add the column",
         )
     refuse_learned_from_all(dataset.attrs)
+    _check_axes(dataset)
     columns = [name for name in COVARIATES if name in known and name != target]
     subjects = Subjects.from_cohort(dataset, covariates=columns)
     visit = next((name for name in _VISITS if name in known), None)
     visits = None if visit is None else words(dataset[visit].values)
     names = dataset["subject"].values.astype(str)
     return subjects, words(dataset[target].values), names, visits, source
+
+
+def _check_axes(dataset: xr.Dataset) -> None:
+    """Raise where rows and columns of the networks are not the same regions in the same order."""
+    if {"region", "region_to"} <= set(dataset.coords):
+        try:
+            same_regions(_region_names(dataset), list(map(str, dataset["region_to"].values)))
+        except DataError as error:
+            raise DataError(
+                "cohort",
+                "has other regions along region_to than along region, which "
+                f"{error.problem.replace('the first', 'region')}",
+                "Select along both: dataset.isel(region=rows, region_to=rows)",
+            ) from error
 
 
 def _of_pair(given: object) -> _Parts:
@@ -175,6 +190,8 @@ def _check_labels(labels: Labels, target: str, source: str) -> None:
     present = sorted(set(labels.tolist()))
     unknown = [label for label in present if label not in SEVERITY]
     n_known = len(present) - len(unknown)
+    if not unknown:
+        _check_one_division(present, target, source)
     if not unknown or n_known < (1 if target == "stage" else 2):
         return
     near = {label: _nearest(label) for label in unknown}
@@ -193,6 +210,19 @@ def _check_labels(labels: Labels, target: str, source: str) -> None:
         DataWarning,
         stacklevel=4,
     )
+
+
+def _check_one_division(stages: Sequence[str], target: str, source: str) -> None:
+    """Raise where MCI stands beside a part of it: which comes first, nobody knows."""
+    try:
+        stage_order(stages)
+    except ValueError as error:
+        raise DataError(
+            source,
+            f"divides MCI in two ways in {target}: its values are {some(stages)}",
+            "Bring them to one: the group level's --scheme three, brainnet.cohort.read_stages, or "
+            "another column",
+        ) from error
 
 
 def _nearest(label: str) -> str | None:
@@ -239,7 +269,9 @@ def _check_measured(subjects: Subjects, *, chosen: bool) -> None:
         raise DataError(
             "cohort",
             f"holds no {some(names)} network of anybody",
-            f"Leave it out: dataset.sel(modality={rest}), or subjects.only({rest})",
+            f"Leave it out: dataset.sel(modality={rest}), or subjects.only({rest})"
+            if rest
+            else "Look whether the participant level went well, and whether the session is right",
         )
     off_diagonal = ~np.eye(subjects.shape[-1], dtype=bool)
     edges = np.isfinite(subjects.edges) & off_diagonal

@@ -33,8 +33,8 @@ from brainnet.evaluate.inputs import in_order, sites_of
 from brainnet.evaluate.leaks import LeakError, assert_no_leak
 
 __all__ = [
-    "Classifier", "Done", "EvaluationError", "Job", "fit_clone", "out_of_fold", "probabilities_of",
-    "run",
+    "Classifier", "Done", "EvaluationError", "Job", "Store", "fit_clone", "out_of_fold",
+    "probabilities_of", "run",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -176,13 +176,30 @@ def out_of_fold(
     return chances
 
 
+class Store(Protocol):
+    """Where results are kept from one run to the next: :class:`brainnet.evaluate.kept.Kept`."""
+
+    def find(self, job: Job) -> Done | None:
+        """Return what came of a job; None where that is not known."""
+
+    def keep(self, job: Job, done: Done) -> None:
+        """Keep what came of a job."""
+
+
 def run(
-    jobs: Sequence[Job], subjects: Subjects, labels: Labels, stages: tuple[str, ...], *, n_jobs: int
+    jobs: Sequence[Job],
+    subjects: Subjects,
+    labels: Labels,
+    stages: tuple[str, ...],
+    *,
+    n_jobs: int,
+    store: Store | None = None,
 ) -> list[Done]:
     """Do all jobs and return what came of them, in their order.
 
-    Each result is kept when it comes. Should a process die (out of memory), the jobs that it took
-    with it are done again, one at a time, and only one that dies again has failed.
+    Those that the store knows are not done again; each result goes there when it comes. Should a
+    process die (out of memory), the jobs that it took with it are done again, one at a time, and
+    only one that dies again has failed.
 
     Raises
     ------
@@ -195,14 +212,18 @@ def run(
         assert_no_leak(
             subjects.participants[job.split.train], subjects.participants[job.split.test]
         )
-    n_jobs = min(joblib.effective_n_jobs(n_jobs), len(jobs))
-    found: dict[int, Done] = {}
-    bar = tqdm(total=len(jobs), desc="cross-validation", disable=None)
+    known = {number: store.find(job) for number, job in enumerate(jobs)} if store else {}
+    found = {number: done for number, done in known.items() if done is not None}
+    left = {number: job for number, job in enumerate(jobs) if number not in found}
+    n_jobs = min(joblib.effective_n_jobs(n_jobs), max(1, len(left)))
+    bar = tqdm(total=len(jobs), initial=len(found), desc="cross-validation", disable=None)
     with bar, warnings.catch_warnings():
         # joblib replaces a process whose memory has grown; no job is lost by it
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        for number, done in _results(jobs, (subjects, labels, stages), n_jobs):
+        for number, done in _results(left, (subjects, labels, stages), n_jobs):
             found[number] = done
+            if store is not None:
+                store.keep(jobs[number], done)
             bar.update()
     results = [found[number] for number in range(len(jobs))]
     _tell(jobs, results)
@@ -210,15 +231,15 @@ def run(
 
 
 def _results(
-    jobs: Sequence[Job], shared: tuple[Subjects, Labels, tuple[str, ...]], n_jobs: int
+    jobs: Mapping[int, Job], shared: tuple[Subjects, Labels, tuple[str, ...]], n_jobs: int
 ) -> Iterator[tuple[int, Done]]:
     """Yield results as they come, by the jobs' numbers."""
     if n_jobs == 1:
-        yield from ((number, _do(job, *shared)) for number, job in enumerate(jobs))
+        yield from ((number, _do(job, *shared)) for number, job in jobs.items())
         return
-    for job in {id(job.estimator): job for job in jobs}.values():
+    for job in {id(job.estimator): job for job in jobs.values()}.values():
         _check_can_travel(job)
-    left = dict(enumerate(jobs))
+    left = dict(jobs)
     try:
         for number, done in _parallel(dict(left), shared, n_jobs):
             del left[number]

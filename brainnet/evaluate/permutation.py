@@ -17,6 +17,7 @@ from brainnet.evaluate.folds import Folds, Splitter, deal
 from brainnet.evaluate.inner import participants_of, rows_of
 from brainnet.evaluate.inputs import in_order, sites_of
 from brainnet.evaluate.jobs import fit_clone, probabilities_of
+from brainnet.evaluate.leaks import assert_no_leak, refuse_fitted
 from brainnet.evaluate.scores import LOWER_IS_BETTER, METRICS, weighted_scores
 
 __all__ = ["PermutationTest", "Permutations", "permutation_test"]
@@ -169,6 +170,8 @@ def permutation_test(
     ------
     ValueError
         If the metric is not known, or as :meth:`Permutations.of`.
+    LeakError
+        If a participant stands on both sides of a split, or something was fitted before it.
 
     References
     ----------
@@ -187,6 +190,7 @@ def permutation_test(
     labels, people = words(stages), participants_of(subjects, groups)
     if labels.shape != people.shape:
         raise ValueError(f"stages must be one a subject, {people.size}; got {labels.size}.")
+    refuse_fitted(type(estimator).__name__, estimator)
     chosen, dealt = permutations or Permutations(), folds or Folds()
     given = [labels, *chosen.of(labels, people, subjects)]
     jobs = (
@@ -242,6 +246,7 @@ def _score(
     repeats: dict[int, list[tuple[NDArray[np.intp], Floats]]] = {}
     sites = sites_of(subjects) if isinstance(subjects, Subjects) else None
     for split in deal(folds, labels, people, sites):
+        assert_no_leak(people[split.train], people[split.test])
         trained = _safe_indexing(subjects, split.train)
         model = fit_clone(estimator, trained, labels[split.train], people[split.train])
         chances = probabilities_of(model, _safe_indexing(subjects, split.test), order)

@@ -152,8 +152,7 @@ def compare_resampled(
     if baseline not in scores:
         raise ValueError(f"baseline must be one of {', '.join(scores)}; got {baseline!r}.")
     n_test = float(sizes.mean())
-    n_repeats = predictions["repeat"].nunique()
-    n_train = float(sizes.sum()) / n_repeats - n_test
+    n_train = predictions["participant"].nunique() - n_test  # whatever share a repeat tests
     tests = {
         name: corrected_t_test(scores[name] - scores[baseline], n_train=n_train, n_test=n_test)
         for name in scores

@@ -82,7 +82,7 @@ class LeaveSiteOut:
         if len(counts) < 2:
             raise ValueError(
                 f"leave-site-out needs two sites or more; got {some(list(counts))} only. Split "
-                "with brainnet.evaluate.Folds."
+                "with brainnet.evaluate.Folds (without --leave-site-out)."
             )
         small = [f"{name} {n}" for name, n in counts.items() if n < self.min_participants]
         if small:

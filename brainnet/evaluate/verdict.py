@@ -221,7 +221,8 @@ def _covariates(scores: _Scores, brains: Sequence[str], covariates: str) -> Find
     if covariates not in scores.names:
         text = (
             f"{what} were not tried, so nobody knows whether they explain the {scores.of(best)} "
-            f"that {best!r} reaches. Add brainnet.models.covariates.covariate_logistic."
+            f"that {best!r} reaches. Add such columns to the participants table and {covariates!r} "
+            "to the estimators that are compared (--estimators)."
         )
         return Finding("covariates", text)
     difference = scores.of(best, covariates)

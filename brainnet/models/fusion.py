@@ -137,9 +137,15 @@ def ridge_reading(
         Of the subjects; positive.
     parts : (n_subjects,) array
         What is held out together, two or more. Rows of one participant belong in one part; with
-        all stages in each part no stage can be told from who is missing.
+        all stages in each part no stage can be told from who is missing. Held out one by one,
+        the intercept alone tells each row's stage, the wrong way round.
     strengths : sequence of float
         To choose from, where ``gram`` has a mean diagonal of 1.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two parts.
 
     References
     ----------
@@ -154,12 +160,14 @@ def ridge_reading(
     >>> bool(np.corrcoef(found.held_out[:, 0], stage[:, 0])[0, 1] > 0.8)
     True
     """
-    size = float(np.trace(gram)) / max(1, len(gram)) or 1.0
+    _, place = np.unique(np.asarray(parts), return_inverse=True)
+    if not place.any():
+        raise ValueError("parts must be two or more; got one. Hold out some of the rows.")
+    size = float(np.trace(gram)) / len(gram) or 1.0
     root = np.sqrt(weights / weights.mean())[:, None]
     values, vectors = np.linalg.eigh(root * gram * root.T / size)
     values = np.maximum(values, 0.0)
     turned, one = vectors.T @ (root * targets), vectors.T @ root
-    _, place = np.unique(np.asarray(parts), return_inverse=True)
     rows_of = [np.flatnonzero(place == each) for each in range(place.max() + 1)]
     found = []
     for strength in sorted(strengths, reverse=True):
@@ -177,12 +185,15 @@ def ridge_reading(
     return Reading(root * dual / size, intercept, targets - out / root, strength)
 
 
-def fuse(readings: Floats, places: NDArray, *, shrinkage: float = _SHRINKAGE) -> Fusion:
+def fuse(
+    readings: Floats, places: NDArray, parts: ArrayLike, *, shrinkage: float = _SHRINKAGE
+) -> Fusion:
     """Learn the Gaussian of each stage from held-out readings of training subjects.
 
     Means and the covariance are taken over the subjects that have a reading, or both of two, each
-    stage weighing the same; correlations are shrunk towards 0. A reading that nobody has, or
-    that a stage lacks, says nothing of that stage.
+    stage weighing the same; correlations are shrunk towards 0. A reading that nobody has says
+    nothing; in a stage that lacks it, its mean is taken to be that of the others. The scale is
+    that of the least log-loss of each part by means and a covariance learned without it.
 
     Parameters
     ----------
@@ -190,6 +201,8 @@ def fuse(readings: Floats, places: NDArray, *, shrinkage: float = _SHRINKAGE) ->
         Each by a model that the subject took no part in; NaN where there is none.
     places : (n_subjects,) array of int
         Stage of each, from 0; each has subjects.
+    parts : (n_subjects,) array
+        What is held out together to find the scale, two or more; rows of one participant in one.
     shrinkage : float
         In [0, 1].
 
@@ -198,12 +211,26 @@ def fuse(readings: Floats, places: NDArray, *, shrinkage: float = _SHRINKAGE) ->
     >>> places = np.repeat([0, 1], 50)
     >>> readings = np.random.default_rng(0).normal(size=(100, 2)) + 2 * places[:, None]
     >>> readings[::3, 1] = np.nan
-    >>> bool((fuse(readings, places).log_chances(readings).argmax(axis=1) == places).mean() > 0.8)
+    >>> found = fuse(readings, places, np.arange(100) % 5).log_chances(readings)
+    >>> bool((found.argmax(axis=1) == places).mean() > 0.8)
     True
     """
+    n_stages, part = int(places.max()) + 1, np.asarray(parts)
+    logs = np.zeros((len(places), n_stages))
+    for each in np.unique(part).tolist():
+        out = part == each
+        if not out.all():
+            others = _gaussians(readings[~out], places[~out], n_stages, shrinkage)
+            logs[out] = others.log_chances(readings[out])
+    scale = _best_scale(logs, places, balanced_weights(places))
+    return _gaussians(readings, places, n_stages, shrinkage)._replace(scale=scale)
+
+
+def _gaussians(readings: Floats, places: NDArray, n_stages: int, shrinkage: float) -> Fusion:
+    """Return means and covariance, with a scale of 1."""
     there = np.isfinite(readings)
     known = np.where(there, readings, 0.0)
-    member = np.eye(int(places.max()) + 1)[places]  # (n_subjects, n_stages)
+    member = np.eye(n_stages)[places]  # (n_subjects, n_stages)
     count, total = member.T @ there, member.T @ known
     means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     seen = count > 0
@@ -219,8 +246,7 @@ def fuse(readings: Floats, places: NDArray, *, shrinkage: float = _SHRINKAGE) ->
     np.fill_diagonal(alike, 1.0)
     values, vectors = np.linalg.eigh(alike)
     alike = (vectors * np.maximum(values, _LEAST)) @ vectors.T
-    plain = Fusion(means, alike * spread * spread[:, None], 1.0)
-    return plain._replace(scale=_best_scale(plain.log_chances(readings), places, weights))
+    return Fusion(means, alike * spread * spread[:, None], 1.0)
 
 
 def _best_scale(logs: Floats, places: NDArray, weights: Floats) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from brainnet.cohort import words
 from brainnet.cohort.subjects import Subjects, as_subjects
+from brainnet.stats.design import MISSING
 from brainnet.stats.harmonise import ComBat
 
 __all__ = ["Harmonised", "Harmoniser"]
@@ -132,6 +134,63 @@ class Harmoniser(TransformerMixin, BaseEstimator):
             for key, table in _tables(known, self.fisher_)
         }
         return _rebuilt(known, adjusted, self.fisher_)
+
+    def unseen_in(self, subjects: Any) -> list[tuple[str, ...]]:
+        """Return of each subject the modalities that it has and its site lacked in training.
+
+        Returns
+        -------
+        list of tuple of str
+            Empty where nothing of the subject's is of an unseen site.
+        """
+        known = as_subjects(subjects)
+        sites = words(known.covariates[self.site])
+        names = self.names_[0]
+        lost = np.zeros((len(known), len(names)), dtype=bool)
+        for key, measured in self._measured(known):
+            lost[:, key[1]] |= measured & ~np.isin(sites, self.combats_[key].sites_)
+        return [tuple(np.array(names)[row].tolist()) for row in lost]
+
+    def refusals(self, subjects: Any) -> list[str]:
+        """Say of each subject why it cannot be harmonised; nothing where it can.
+
+        Whoever is left once those are taken out can be given to :meth:`transform` together.
+        """
+        known = as_subjects(subjects)
+        sites, _ = self._people(known)
+        found = ["" if site not in MISSING else "its site is not known" for site in sites.tolist()]
+        tables = [
+            (key[1], measured & ~np.isin(sites, self.combats_[key].sites_))
+            for key, measured in self._measured(known)
+        ]
+        while True:
+            there, before = np.array([not why for why in found]), list(found)
+            for modality, unseen in tables:
+                for site in np.unique(sites[unseen & there]).tolist():
+                    rows = np.flatnonzero(unseen & there & (sites == site))
+                    why = self._why_not(site, self.names_[0][modality], len(rows))
+                    for row in rows if why else ():
+                        found[row] = why
+            if found == before:
+                return found
+
+    def _why_not(self, site: str, modality: str, n_rows: int) -> str:
+        """Return why subjects of an unseen site cannot be harmonised, if so."""
+        if self.unseen == "fail":
+            return f"is of site {site}, of which the model has not seen the modality {modality}"
+        if self.unseen == "estimate" and n_rows < self.min_unseen:
+            return (
+                f"is of site {site}, unseen in the modality {modality}: its effect is estimated "
+                f"from {self.min_unseen} subjects or more, given together; got {n_rows}"
+            )
+        return ""
+
+    def _measured(self, subjects: Subjects) -> Iterator[tuple["_Key", NDArray[np.bool_]]]:
+        """Yield who has anything of each table that was learned."""
+        check_is_fitted(self, "combats_")
+        for key, table in _tables(subjects, np.zeros(len(subjects.modalities), dtype=bool)):
+            if key in self.combats_:
+                yield key, np.asarray(np.isfinite(table).any(axis=1))
 
     def _options(self) -> dict[str, Any]:
         names = ("adjust", "prior", "small", "unseen", "min_unseen")
@@ -261,6 +320,46 @@ class Harmonised(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Return ``(n_subjects, n_stages)`` probabilities in the order of ``classes_``."""
         check_is_fitted(self, "estimator_")
         return np.asarray(self.estimator_.predict_proba(self.harmoniser_.transform(subjects)))
+
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        modalities: Sequence[str] = (),
+        regions: Sequence[str] = (),
+        scores: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write the fitted model into a folder: a model card and safetensors, no pickle.
+
+        Parameters
+        ----------
+        folder, scores
+            As of :meth:`brainnet.models.graph.estimator.GraphClassifier.save`.
+        modalities, regions : sequences of str
+            Those of training, where given.
+
+        Raises
+        ------
+        ValueError
+            If the estimator is not a :class:`~brainnet.models.graph.estimator.GraphClassifier`
+            that can be saved, or names are others than those of training.
+        """
+        from brainnet.models.harmonised_saving import save_harmonised
+
+        return save_harmonised(self, folder, modalities=modalities, regions=regions, scores=scores)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Harmonised":
+        """Return a model that `save` wrote; it predicts the same, bit for bit.
+
+        Raises
+        ------
+        DataError
+            If the folder holds no such model, or one that is damaged or was changed.
+        """
+        from brainnet.models.harmonised_saving import load_harmonised
+
+        return load_harmonised(folder, cls)
 
 
 #: Keys of a table: what it holds, the place of its modality, the place of its measure.

@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from brainnet.cohort import words
+from brainnet.cohort.subjects import Subjects
 from brainnet.io import DataError
 from brainnet.models.core.checkpoint import (
     CARD,
@@ -63,6 +64,39 @@ class Stager:
 
     estimator: Any
     card: dict[str, Any]
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the covariates that subjects must have: site and what is kept, or none."""
+        own = self.card.get("harmonised")
+        return () if own is None else (str(own["site"]), *map(str, own["keep"]))
+
+    def refusals(self, subjects: Subjects) -> list[str]:
+        """Say of each subject why it cannot be staged; nothing where it can.
+
+        Parameters
+        ----------
+        subjects : Subjects
+            With the card's modalities and regions, and the covariates that are needed. The others
+            can be staged together once those are taken out.
+        """
+        check = getattr(getattr(self.estimator, "harmoniser_", None), "refusals", None)
+        return [""] * len(subjects) if check is None else list(check(subjects))
+
+    def remarks(self, subjects: Subjects) -> list[str]:
+        """Say of each subject, if its site was not among those of training, what was done."""
+        harmoniser = getattr(self.estimator, "harmoniser_", None)
+        if harmoniser is None:
+            return [""] * len(subjects)
+        done = {
+            "as_is": "what its site adds is left in",
+            "estimate": "what its site adds is estimated from those given together",
+            "fail": "it cannot be staged",
+        }[harmoniser.unseen]
+        sites = words(subjects.covariates[harmoniser.site]).tolist()
+        return [
+            f"site {site}, unseen in training ({', '.join(lost)}): {done}" if lost else ""
+            for site, lost in zip(sites, harmoniser.unseen_in(subjects), strict=True)
+        ]
 
 
 def region_hash(names: Sequence[str]) -> str:
@@ -197,10 +231,11 @@ def save_stager(folder: Path | str, estimator: Any, card: Mapping[str, Any]) -> 
     ----------
     folder : path
         Made where it is missing.
-    estimator : GraphClassifier
+    estimator : GraphClassifier, or Harmonised around one
         Fitted.
     card : mapping
-        As :func:`stager_card` makes it.
+        As :func:`stager_card` makes it. Of a harmonised model its limits say what becomes of
+        people of other sites.
 
     Raises
     ------
@@ -208,6 +243,8 @@ def save_stager(folder: Path | str, estimator: Any, card: Mapping[str, Any]) -> 
         If the model cannot be written without a pickle, or the numbers of regions or modalities
         are not those of the card.
     """
+    from brainnet.models.harmonised_saving import policy
+
     if not hasattr(estimator, "save"):
         raise ValueError(
             f"estimator must be a graph network to be saved; got {type(estimator).__name__}. "
@@ -218,7 +255,10 @@ def save_stager(folder: Path | str, estimator: Any, card: Mapping[str, Any]) -> 
     network, own = load_checkpoint(folder, task=TASK)
     arrays = load_arrays(Path(folder), own)
     del own["weights_sha256"]
-    return save_checkpoint(folder, network, own | dict(card), arrays=arrays)
+    whole = own | dict(card)
+    if said := policy(own):
+        whole["limits"] = [*whole.get("limits", ()), said]
+    return save_checkpoint(folder, network, whole, arrays=arrays)
 
 
 def load_stager(folder: Path | str) -> Stager:
@@ -231,10 +271,12 @@ def load_stager(folder: Path | str) -> Stager:
         not say of what networks it is.
     """
     from brainnet.models.graph.estimator import GraphClassifier
+    from brainnet.models.graph.saving import HARMONISED
+    from brainnet.models.harmonised import Harmonised
 
     card = load_card_of(folder)
-    estimator = GraphClassifier.load(folder)
-    return Stager(estimator, card)
+    kind = Harmonised if HARMONISED in card else GraphClassifier
+    return Stager(kind.load(folder), card)
 
 
 def load_card_of(folder: Path | str) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class RidgeStack(StageClassifier, SubjectsTransformer):
     ----------
     n_splits : int
         Parts that are held out in turn, stratified by stage, the rows of a participant in one;
-        lowered to the number of participants of the smallest stage. Where that is 1, participants
-        are held out one by one.
+        lowered to the number of participants of the smallest stage. Where that is 1, to that of
+        the smallest stage of several; who is alone in a stage is read without it.
     seed : int
         Of the parts.
 
@@ -89,10 +89,7 @@ class RidgeStack(StageClassifier, SubjectsTransformer):
         places = np.searchsorted(self.classes_, labels)
         targets, weights = stage_targets(self.classes_)[places], balanced_weights(labels)
         people = subjects.participants if groups is None else np.asarray(groups)
-        parts = np.unique(people, return_inverse=True)[1]
-        dealt = inner_splits(labels, people, n_splits=self.n_splits, seed=self.seed)
-        for number, (_, rows) in enumerate(dealt):
-            parts[rows] = number
+        parts = _parts(labels, people, self.n_splits, self.seed)
         held_out, self.readers_, self.strengths_ = [], {}, {}
         for name, table in _tables(subjects).items():
             there = np.isfinite(table).any(axis=1)
@@ -104,7 +101,7 @@ class RidgeStack(StageClassifier, SubjectsTransformer):
                 read[there] = found.held_out
                 self.readers_[name], self.strengths_[name] = reader, found.strength
             held_out.append(read)
-        self.fusion_ = fuse(np.concatenate(held_out, axis=1), places)
+        self.fusion_ = fuse(np.concatenate(held_out, axis=1), places, parts)
         return self
 
     def scores(self, networks: ArrayLike) -> Floats:
@@ -142,6 +139,29 @@ class _Reader(NamedTuple):
     def read(self, table: Floats) -> Floats:
         scaled = self.scale.transform(self.fill.transform(table))
         return np.asarray(scaled @ self.weights + self.intercept)
+
+
+def _parts(labels: NDArray, people: NDArray, n_splits: int, seed: int) -> NDArray[np.intp]:
+    """Return the part of each row, the rows of a participant in one, of all stages if it can be."""
+    dealt = inner_splits(labels, people, n_splits=n_splits, seed=seed)
+    parts = np.full(len(labels), -1)
+    for number, (_, rows) in enumerate(dealt):
+        parts[rows] = number
+    left = parts < 0
+    if not left.any():
+        return parts
+    # stages of one participant: the others are dealt stage by stage, and it to one of the parts
+    _, first, person = np.unique(people[left], return_index=True, return_inverse=True)
+    stage = labels[left][first]
+    sizes = np.unique(stage, return_counts=True)[1]
+    several = sizes[sizes > 1]
+    n_parts = max(2, min(n_splits, int(several.min()) if several.size else first.size))
+    order = np.random.default_rng(seed).permutation(first.size)
+    order = order[np.argsort(stage[order], kind="stable")]
+    turn = np.empty(first.size, dtype=np.intp)
+    turn[order] = np.arange(first.size) % n_parts
+    parts[left] = len(dealt) + turn[person]
+    return parts
 
 
 def _tables(subjects: Subjects) -> dict[tuple[str, str], Floats]:

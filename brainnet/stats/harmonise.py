@@ -1,6 +1,7 @@
 """Take out of a table what each site or scanner adds to it: ComBat, learned on training rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from brainnet.stats.design import MISSING, Design, names_of
+from brainnet.stats.design import MISSING, Design, _Column, names_of
 
 __all__ = ["ADJUST", "PRIOR", "SMALL", "UNSEEN", "ComBat"]
 
@@ -24,6 +25,7 @@ SMALL = ("fail", "location")
 #: What to do with a site that no training subject comes from.
 UNSEEN = ("fail", "as_is", "estimate")
 
+_ARRAYS = ("grand_mean_", "pooled_std_", "coefficients_", "location_", "scale_", "counts_")
 _N_ITERATIONS = 1000
 _TOLERANCE = 1e-7
 _FLAT = 1e-20  # of the pooled variance: a column that does not vary
@@ -211,6 +213,48 @@ class ComBat(TransformerMixin, BaseEstimator):
     ) -> Floats:
         """Learn from a table and return it adjusted."""
         return self.fit(table, sites, covariates).transform(table, sites, covariates)
+
+    def learned(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """Return all that was learned: what JSON can hold, and arrays by attribute.
+
+        Examples
+        --------
+        >>> sites = np.repeat(["A", "B"], 5)
+        >>> table = np.random.default_rng(0).normal(size=(10, 3))
+        >>> model = ComBat().fit(table, sites)
+        >>> again = ComBat().take(*model.learned())
+        >>> bool((again.transform(table, sites) == model.transform(table, sites)).all())
+        True
+        """
+        check_is_fitted(self, "location_")
+        coded = [asdict(each) | {"known": list(each.known)} for each in self.design_.columns_]
+        arrays = {name.rstrip("_"): getattr(self, name) for name in _ARRAYS}
+        return {"sites": self.sites_.tolist(), "covariates": coded}, arrays
+
+    def take(self, known: Mapping[str, Any], arrays: Mapping[str, Floats]) -> "ComBat":
+        """Take what another has :meth:`learned`, in place of fitting.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If something is missing, or does not fit the rest.
+        """
+        self.sites_ = np.array(known["sites"], dtype=str)
+        self.design_ = Design()
+        self.design_.columns_ = tuple(
+            _Column(**(each | {"known": tuple(each["known"])})) for each in known["covariates"]
+        )
+        for name in _ARRAYS:
+            setattr(self, name, np.asarray(arrays[name.rstrip("_")], dtype=np.float64))
+        n_sites, n_columns = self.sites_.size, self.grand_mean_.size
+        self.n_features_in_ = n_columns
+        shapes = [getattr(self, name).shape for name in _ARRAYS]
+        by_site, coded = (n_sites, n_columns), (len(self.design_.columns_), n_columns)
+        if shapes != [
+            (n_columns,), (n_columns,), coded, by_site, by_site, by_site,
+        ]:  # fmt: skip
+            raise ValueError("the arrays of a ComBat must fit its sites and covariates")
+        return self
 
     def _check(self) -> None:
         choices = {"adjust": ADJUST, "prior": PRIOR, "small": SMALL, "unseen": UNSEEN}

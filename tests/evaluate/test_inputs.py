@@ -12,6 +12,7 @@ from brainnet.evaluate import cross_validate_stages, in_order, same_regions
 from brainnet.evaluate.inputs import ordered, staged
 from brainnet.io import DataError, DataWarning
 from brainnet.models.linear import majority
+from brainnet.simulate.cohort import parcellation, simulate_cohort
 
 ESTIMATORS = {"majority": majority()}
 
@@ -196,3 +197,29 @@ def test_regions_in_another_order_are_named(planted):
     same_regions(cohort, turned.sel(region=cohort.region.values))
     with pytest.raises(DataError, match=r"has 5 regions .* missing region 6; not in .* none"):
         same_regions(cohort, subjects.regions[:5])
+
+
+@pytest.mark.parametrize("mixed", [["CN", "MCI", "EMCI"], ["EMCI", "sMCI", "AD"]])
+@pytest.mark.parametrize("target", ["stage", "dx"])
+def test_mci_divided_in_two_ways_has_no_order(planted, quick, mixed, target):
+    subjects, _ = planted(18)
+    with pytest.raises(DataError, match=r"divides MCI in two ways in (stage|dx).*--scheme three"):
+        cross_validate_stages((subjects, mixed * 6), {"quick": quick}, target=target)
+
+
+def test_regions_in_another_order_along_one_axis_are_named():
+    cohort = simulate_cohort(12, atlas=parcellation(8), seed=1)
+    turned = cohort.isel(region=[1, 0, *range(2, 8)])
+    with pytest.raises(DataError, match=r"has other regions along region_to.*Select along both"):
+        cross_validate_stages(turned, {"majority": majority()}, n_splits=2)
+    both = turned.isel(region_to=[1, 0, *range(2, 8)])
+    assert len(cross_validate_stages(both, {"majority": majority()}, n_splits=2).table)
+
+
+def test_a_cohort_in_which_nothing_was_measured_says_where_to_look(planted):
+    subjects, stages = planted(12)
+    nothing = np.full(subjects.shape, np.nan)
+    with pytest.raises(
+        DataError, match=r"holds no .* anybody\. Look whether the participant level"
+    ):
+        cross_validate_stages((nothing, stages), {"majority": majority()})

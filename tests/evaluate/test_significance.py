@@ -10,11 +10,12 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 
 from brainnet.cohort.subjects import as_subjects
 from brainnet.evaluate.folds import Folds
+from brainnet.evaluate.leaks import LeakError
 from brainnet.evaluate.permutation import Permutations, permutation_test
 from brainnet.evaluate.significance import compare_resampled, corrected_t_test, holm
 from brainnet.evaluate.sites import LeaveSiteOut
@@ -125,6 +126,29 @@ def test_comparison_scores_each_fold():
     assert swapped.loc["linear", "difference"] == pytest.approx(-expected.difference)
 
 
+def test_what_trains_is_everybody_else_where_a_repeat_tests_only_some():
+    """Forty random splits of a fifth: each repeat is one split, and four fifths train."""
+    predictions = pd.concat(
+        [
+            evaluated({"linear": 0.6, "graph": 0.8}, n_repeats=1, seed=seed)
+            .query("fold == 0")
+            .assign(repeat=seed)
+            for seed in range(40)
+        ],
+        ignore_index=True,
+    )
+    assert predictions["participant"].nunique() == 100
+    found = compare_resampled(predictions, baseline="linear").iloc[0]
+    scores = predictions.groupby(["estimator", "repeat"], sort=False)[["truth", "predicted"]].apply(
+        lambda rows: balanced_accuracy_score(rows["truth"], rows["predicted"])
+    )
+    each = (scores["graph"] - scores["linear"]).to_numpy()
+    expected = corrected_t_test(each, n_train=80, n_test=20)
+    assert found[["low", "high", "p"]].tolist() == pytest.approx(
+        [expected.low, expected.high, expected.p]
+    )
+
+
 def test_comparison_of_what_cannot_be_compared_is_named():
     predictions = evaluated({"linear": 0.6, "graph": 0.6})
     with pytest.raises(ValueError, match="baseline must be one of linear, graph; got 'majority'"):
@@ -186,6 +210,19 @@ def test_permutation_leaves_sites_out():
     )
     assert found.score == 0.5
     assert [each.tolist() for each in seen] == 3 * [sites.tolist()]
+
+
+def test_permutation_refuses_what_leaks():
+    table, stages = planted(24)
+    two_visits = np.repeat(np.arange(12), 2)
+    with pytest.raises(LeakError, match="train and test must share no participant"):
+        permutation_test(
+            GaussianNB(), table, np.repeat(["CN", "AD"] * 6, 2), groups=two_visits,
+            permutations=Permutations(1), folds=KFold(3, shuffle=True, random_state=0),
+        )  # fmt: skip
+    fitted = GaussianNB().fit(table, stages)
+    with pytest.raises(LeakError, match="'GaussianNB' was fitted before the split"):
+        permutation_test(fitted, table, stages, permutations=Permutations(1))
 
 
 class Centroid(ClassifierMixin, BaseEstimator):

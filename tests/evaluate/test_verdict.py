@@ -99,6 +99,8 @@ def test_covariates_that_were_not_tried_are_missed():
     found = _about(_evaluated(linear=0.6, graph=0.8), "covariates")
     assert found.caution
     assert "were not tried" in found.text
+    assert "'covariates' to the estimators that are compared (--estimators)" in found.text
+    assert "brainnet." not in found.text
 
 
 def test_where_nothing_beats_guessing_nothing_else_is_claimed():

@@ -5,8 +5,10 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from brainnet.models.fusion import STRENGTHS, Fusion, fuse, ridge_reading, stage_targets
+from brainnet.models.stages import held_out_loss
 
 COVARIANCE = np.array([[1.0, 0.5, 0.2], [0.5, 2.0, -0.3], [0.2, -0.3, 0.5]])
+TENTHS = np.arange(30_000) % 10
 MEANS = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 0.0], [2.0, 2.5, 1.0]])
 
 
@@ -109,37 +111,128 @@ def planted(n_subjects=30_000, *, missing=0.3, seed=0):
 
 def test_finds_the_planted_gaussians_with_readings_missing():
     readings, places = planted()
-    found = fuse(readings, places, shrinkage=0.0)
+    found = fuse(readings, places, TENTHS[: len(places)], shrinkage=0.0)
     np.testing.assert_allclose(found.means, MEANS, atol=0.07)
     np.testing.assert_allclose(found.covariance, COVARIANCE, atol=0.05)
     assert found.scale == pytest.approx(1, abs=0.05)
 
 
+def test_the_scale_is_that_of_subjects_that_had_no_part_in_it():
+    """Readings of nothing: in training they part the stages, elsewhere they do not."""
+    rng = np.random.default_rng(0)
+    places = np.arange(40) % 2
+    sure = []
+    for _ in range(20):
+        found = fuse(rng.normal(size=(40, 8)), places, np.arange(40) // 2 % 5)
+        logs = found.log_chances(rng.normal(size=(200, 8)))
+        chances = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+        sure.append(chances.max(axis=1).mean())
+    assert np.mean(sure) < 0.62
+
+
+def test_a_part_alone_or_the_only_one_of_its_stage_still_gives_a_scale():
+    readings, places = planted(60)
+    places[:] = np.arange(60) % 2
+    assert np.isfinite(fuse(readings, places, np.zeros(60)).scale)
+    places[0] = 2
+    assert np.isfinite(fuse(readings, places, np.arange(60) % 4).log_chances(readings)).all()
+
+
+def test_stages_weigh_the_same_whatever_their_numbers():
+    """A wide stage of many and a narrow one of few: the covariance is the mean of the two."""
+    rng = np.random.default_rng(0)
+    places = np.r_[np.zeros(9000, dtype=int), np.ones(1000, dtype=int)]
+    readings = rng.normal(0, np.where(places, 1.0, 3.0))[:, None] + places[:, None]
+    found = fuse(readings, places, TENTHS[:10_000])
+    assert found.covariance[0, 0] == pytest.approx(5, rel=0.05)
+
+
+def test_the_scale_is_that_of_the_least_loss_with_stages_equal():
+    """Many of a narrow stage and few of a wide one, of whom it cannot be as sure."""
+    rng = np.random.default_rng(0)
+    places, parts = np.r_[np.zeros(900, dtype=int), np.ones(100, dtype=int)], TENTHS[:1000]
+    readings = (rng.normal(0, np.where(places, 3.0, 1.0)) + 2 * places)[:, None]
+    found = fuse(readings, places, parts)
+    logs = np.zeros((1000, 2))
+    for part in range(10):
+        out = parts == part
+        others = fuse(readings[~out], places[~out], parts[~out])
+        logs[out] = others._replace(scale=1.0).log_chances(readings[out])
+
+    def loss(scale):
+        return held_out_loss(scale * logs, places, [0, 1])
+
+    assert loss(found.scale) < min(loss(found.scale * each) for each in (0.97, 1.03))
+
+
+def test_readings_that_contradict_in_few_keep_a_covariance():
+    """Three pairs of readings, each seen in other subjects, with correlations that cannot be."""
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(90, 1))
+    readings = one + 0.01 * rng.normal(size=(90, 3))
+    group = np.arange(90) % 3
+    readings[np.arange(90), group] = np.nan
+    readings[group == 0, 2] *= -1
+    found = fuse(readings, np.arange(90) // 3 % 2, TENTHS[:90], shrinkage=0.0)
+    assert np.linalg.eigvalsh(found.covariance).min() > 0.01
+    assert np.abs(found.log_chances(rng.normal(size=(50, 3)))).max() < 1000
+
+
+def test_one_part_cannot_be_held_out():
+    rows, targets, weights = problem()
+    with pytest.raises(ValueError, match="parts must be two or more; got one"):
+        ridge_reading(rows @ rows.T, targets, weights, np.zeros(30))
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
+def test_units_duplicates_and_constant_columns_change_no_reading(factor):
+    rows, targets, weights = problem()
+    parts = np.arange(30) % 5
+    gram = rows @ rows.T
+    plain, scaled = (ridge_reading(g, targets, weights, parts) for g in (gram, factor * gram))
+    np.testing.assert_allclose(scaled.held_out, plain.held_out, atol=1e-9)
+    assert scaled.strength == plain.strength
+    flat = ridge_reading(np.zeros((30, 30)), targets, weights, parts)
+    for each in range(5):
+        out = parts == each
+        alone = np.average(targets[~out], axis=0, weights=weights[~out])
+        np.testing.assert_allclose(flat.held_out[out], np.tile(alone, (6, 1)), atol=1e-9)
+    twice = np.r_[0:30, 0:30]
+    doubled = ridge_reading(
+        gram[np.ix_(twice, twice)], targets[twice], weights[twice], parts[twice], strengths=[1.0]
+    )
+    half = ridge_reading(gram, targets, weights, parts, strengths=[0.5])
+    np.testing.assert_allclose(doubled.held_out[:30], half.held_out, atol=1e-8)
+
+
 def test_shrinkage_leaves_variances_and_takes_correlations():
     readings, places = planted(3000)
-    full, none = (fuse(readings, places, shrinkage=each).covariance for each in (0.0, 1.0))
+    full, none = (
+        fuse(readings, places, TENTHS[: len(places)], shrinkage=each).covariance
+        for each in (0.0, 1.0)
+    )
     np.testing.assert_allclose(np.diag(none), np.diag(full))
     np.testing.assert_allclose(none, np.diag(np.diag(full)), atol=1e-12)
 
 
 def test_is_less_sure_where_it_counted_the_same_thing_twice():
     readings, places = planted(3000, missing=0.0)
-    once = fuse(readings, places, shrinkage=1.0)
-    twice = fuse(np.concatenate([readings, readings], axis=1), places, shrinkage=1.0)
+    once = fuse(readings, places, TENTHS[: len(places)], shrinkage=1.0)
+    twice = fuse(np.concatenate([readings, readings], axis=1), places, TENTHS[:3000], shrinkage=1.0)
     assert twice.scale == pytest.approx(once.scale / 2, rel=0.02)
 
 
 def test_a_reading_that_nobody_or_no_one_of_a_stage_has_says_nothing_of_it():
     readings, places = planted(300)
-    alone = fuse(readings, places).log_chances(readings)
+    alone = fuse(readings, places, TENTHS[:300]).log_chances(readings)
     empty = np.full((300, 1), np.nan)
-    wider = fuse(np.concatenate([readings, empty], axis=1), places)
+    wider = fuse(np.concatenate([readings, empty], axis=1), places, TENTHS[:300])
     np.testing.assert_allclose(
         wider.log_chances(np.concatenate([readings, empty], axis=1)), alone, atol=1e-8
     )
     assert np.isfinite(wider.log_chances(np.full((2, 4), 5.0))).all()
     readings[places == 2, 1] = np.nan
-    assert np.isfinite(fuse(readings, places).log_chances(readings)).all()
+    assert np.isfinite(fuse(readings, places, TENTHS[:300]).log_chances(readings)).all()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from brainnet.cohort.subjects import as_subjects
 from brainnet.models.measures import with_measures
-from brainnet.models.stack import RidgeStack
+from brainnet.models.stack import RidgeStack, _parts
 
 
 def cohort(planted_networks, n_subjects=90, **options):
@@ -81,3 +81,30 @@ def test_another_atlas_is_refused(planted_networks):
     networks, stages = planted_networks(45)
     with pytest.raises(ValueError, match="same atlas"):
         RidgeStack().fit(networks, stages).predict(networks[:, :, :5, :5])
+
+
+def test_parts_hold_participants_whole_and_stages_evenly():
+    labels = np.array(["A"] * 30 + ["B"] * 20 + ["C"] * 2)
+    people = np.r_[np.arange(50) // 2, 99, 99]
+    parts = _parts(labels, people, 5, 0)
+    assert all(np.unique(parts[people == who]).size == 1 for who in np.unique(people))
+    assert np.bincount(parts[:30]).tolist() == [6] * 5
+    assert np.bincount(parts[30:50]).tolist() == [4] * 5
+    alone = _parts(np.array(["A", "B"]), np.arange(2), 5, 0)
+    assert np.unique(alone).size == 2
+
+
+def test_constant_repeated_few_and_huge_networks_are_read(planted_networks):
+    networks, stages = planted_networks(45)
+    flat = np.broadcast_to(networks[:1], networks.shape).copy()
+    np.testing.assert_allclose(RidgeStack().fit(flat, stages).predict_proba(flat), 1 / 3, atol=0.05)
+    lost = np.full_like(networks, np.nan)
+    np.testing.assert_allclose(RidgeStack().fit(lost, stages).predict_proba(networks), 1 / 3)
+    four = RidgeStack().fit(networks[[0, 2, 3, 5], :1], ["CN", "AD"] * 2)
+    assert np.isfinite(four.predict_proba(networks[:, :1])).all()
+    plain, huge = (
+        RidgeStack().fit(factor * networks, stages).predict_proba(factor * networks)
+        for factor in (1.0, 1e9)
+    )
+    assert np.isfinite(huge).all()
+    assert (huge.argmax(axis=1) == plain.argmax(axis=1)).mean() > 0.9

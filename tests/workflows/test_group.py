@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,10 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from brainnet import atlas as atlases
-from brainnet import cohort, io
+from brainnet import cli, cohort, io
 from brainnet.bids import derivative_path, write_dataset_description
 from brainnet.bids.ignore import Ignored
+from brainnet.evaluate import jobs
 from brainnet.models import catalogue
 from brainnet.models.covariates import covariate_logistic
 from brainnet.models.graph.estimator import GraphClassifier
@@ -171,6 +172,45 @@ def test_coded_targets_are_classes_on_the_page(out: Path, codes: list[object]) -
     assert set(cohort.words(dataset["dx"].values)) - {"n/a"} == set(stages)
 
 
+@pytest.mark.parametrize(
+    "column, labels, scheme, stages, said",
+    [
+        ("stage", ["NL", "MCI to Dementia", "CN", "Dementia"], None, ["CN", "AD"], "NL is CN"),
+        ("CDRTOT", [0, 0.5, 0, 2], None, ["CN", "MCI", "AD"], "CDRTOT is read as stages: 0 is CN"),
+        ("DXCURREN", [1, 2, 3, 3], None, ["CN", "MCI", "AD"], "2 is MCI"),
+        ("stage", ["CN", "EMCI", "LMCI", "AD"], None, ["CN", "EMCI", "LMCI", "AD"], None),
+        ("stage", ["CN", "EMCI", "LMCI", "AD"], "three", ["CN", "MCI", "AD"], "EMCI is MCI"),
+    ],
+)
+def test_stages_go_by_the_names_of_every_study(
+    out: Path,
+    column: str,
+    labels: list[object],
+    scheme: Literal["three"] | None,
+    stages: list[str],
+    said: str | None,
+) -> None:
+    design = group.Design(n_splits=2, estimators=("majority", "linear"), scheme=scheme)
+    page = run(out, people(out, **{column: labels * 3}), target=column, design=design)
+    assert io.load_json(out / "group_scores.json")["Stages"] == stages
+    assert set(cohort.load(out / "cohort.nc")[column].values) == set(stages)
+    assert ("is read as stages" in page) == (said is not None)
+    assert said is None or said in page
+
+
+def test_labels_that_are_no_stages_are_told_before_anything_runs(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = people(out, stage=["NL", "Dementia", "FTD"] * 4)
+    assert cli.main([str(out.parent), str(out), "group", "--participants", str(table)]) == 2
+    told = capsys.readouterr().err
+    assert "participants.tsv, column stage: holds what is no stage" in told
+    assert "'FTD' (4 rows)" in told
+    assert "n/a leaves a participant out" in told
+    assert "Traceback" not in told
+    assert not (out / "cohort.nc").exists()
+
+
 def test_a_target_with_a_name_the_cohort_needs(out: Path) -> None:
     page = run(out, people(out, network=["a", "b"] * 6), target="network")
     assert "renamed: network to participant_network" in page
@@ -243,6 +283,35 @@ def test_a_second_run_computes_nothing(out: Path, all_steps: list[Steps]) -> Non
     assert {path: path.read_bytes() for path in (out / "model-multiplex").iterdir()} == model
     again = [name for (name, _), each in all_steps[-1].results.items() if not each.skipped]
     assert again == ["model for new participants"]
+
+
+def test_a_stopped_comparison_goes_on_where_it_was(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[str] = []
+    fit, last = jobs.fit_clone, [3]
+
+    def stopping(estimator: Any, *given: Any) -> Any:
+        fits.append(type(estimator).__name__)
+        if len(fits) == last[0]:
+            raise KeyboardInterrupt
+        return fit(estimator, *given)
+
+    monkeypatch.setattr(jobs, "fit_clone", stopping)
+    design = group.Design(estimators=("majority", "linear"), n_splits=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(out, people(out), design=design)
+    kept = out / ".group_scores_folds"
+    assert len(list(kept.glob("*/*.json"))) == 2
+    assert not (out / "group_scores.tsv").exists()
+    run(out, people(out), design=design)
+    assert len(fits) == 3 + 2
+    assert not kept.exists()
+    whole = io.load_table(out / "group_predictions.tsv")
+    (out / "group_predictions.tsv").unlink()
+    run(out, people(out), design=design)
+    assert len(fits) == 5 + 4
+    pd.testing.assert_frame_equal(whole, io.load_table(out / "group_predictions.tsv"))
 
 
 def test_atlases_and_kinds_do_not_overwrite_one_another(out: Path, all_steps: list[Steps]) -> None:
@@ -430,6 +499,24 @@ def test_harmonised_sites_are_told_and_no_model_is_saved(out: Path) -> None:
     assert {row["features"] for row in known["SiteDecoding"]} == {"raw", "harmonised"}
 
 
+@pytest.mark.parametrize(
+    "sites, word",
+    [
+        (["C", "A", "B", "B"] + ["A", "A", "B", "B"] * 2, "trains on none of them: C 1"),
+        ([None, "A", "B", "B"] + ["A", "A", "B", "B"] * 2, "says no site of 01"),
+        (["A"] * 12, "has one site, A"),
+        (None, "has no column site"),
+    ],
+)
+def test_sites_that_cannot_be_harmonised_are_told_before_anything_is_fitted(
+    out: Path, monkeypatch: pytest.MonkeyPatch, sites: list[object] | None, word: str
+) -> None:
+    monkeypatch.setattr(jobs, "fit_clone", None)
+    table = people(out) if sites is None else people(out, site=sites)
+    with pytest.raises(io.DataError, match=rf"participants.tsv: .*{word}.*--harmonise"):
+        run(out, table, design=group.Design(n_splits=2, harmonise="combat"))
+
+
 def test_each_site_left_out_and_stages_dealt_anew(out: Path) -> None:
     sites = [["A", "B", "C"][number % 6 // 2] for number in range(12)]
     design = group.Design(estimators=("majority", "gcn"), folds="site", permutations=3)
@@ -484,14 +571,14 @@ def test_the_code_of_models_that_are_imported_by_name_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A change of a network recomputes what it was compared in."""
-    design = group.Design(estimators=("majority", "gcn", "multiplex"))
+    design = group.Design(estimators=("majority", "gcn", "brainnetcnn"))
     before, source = design.code(), code._source
 
     def changed(module: str) -> str | None:
         text = source(module)
-        ours = module == "brainnet.models.graph.multiplex"
+        ours = module == "brainnet.models.graph.brainnetcnn"
         return text.replace("n_hidden", "n_hidden_") if text and ours else text
 
     monkeypatch.setattr(code, "_source", changed)
     after = design.code()
-    assert {name for name in before if before[name] != after[name]} == {"multiplex"}
+    assert {name for name in before if before[name] != after[name]} == {"brainnetcnn"}

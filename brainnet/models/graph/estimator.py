@@ -15,19 +15,19 @@ from torch import Tensor, nn
 from brainnet.cohort import stage_order
 from brainnet.cohort.subjects import as_subjects
 from brainnet.io import DataError
-from brainnet.models.core.checkpoint import CARD, load_arrays, load_checkpoint, save_checkpoint
+from brainnet.models.core.checkpoint import CARD, save_checkpoint
 from brainnet.models.core.fit import fit, fork_seed, make_fabric
-from brainnet.models.core.networks import NETWORKS, build_network
+from brainnet.models.core.networks import build_network
 from brainnet.models.core.pretrain import start_from
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.core.state import History
-from brainnet.models.edges import EdgeImputer
 from brainnet.models.fusion import stage_targets
 from brainnet.models.graph.ensemble import Committee, calibrate
 from brainnet.models.graph.fused import FusedCommittee, fuse_members
 from brainnet.models.graph.heads import HEADS, Head
 from brainnet.models.graph.inputs import GraphInputs
 from brainnet.models.graph.pretrain import Pretrained
+from brainnet.models.graph.saving import HARMONISED, described, imputer_of, loaded, named, restore
 from brainnet.models.graph.training import Rows, Splits, WeightedLoss, inner_splits, outputs_of
 
 __all__ = ["TASK", "GraphClassifier"]
@@ -36,10 +36,6 @@ TASK = "staging"  # what the card of a saved classifier says
 
 HELD_OUT_ONE_IN = 5  # training subjects, to say when to stop
 PATIENCE = 15  # epochs without a better held-out loss
-
-_SCALES = ("centre", "spread", "feature_centre", "feature_spread", "context_centre",
-           "context_spread")  # fmt: skip
-_SIZES = ("n_features", "n_modalities", "n_regions", "n_context", "n_outputs")
 
 
 class GraphClassifier(ClassifierMixin, BaseEstimator):
@@ -108,7 +104,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         What the outputs of ``model_`` mean.
     model_ : torch.nn.Module
         On the CPU, in evaluation mode; a :class:`~brainnet.models.graph.ensemble.Committee` of
-        several members.
+        several members, or a :class:`~brainnet.models.graph.fused.FusedCommittee`.
     history_ : History
         Losses by epoch and the epoch kept, of the first member.
 
@@ -224,10 +220,15 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             density=self.density, features=self.features, context=self.context
         ).fit(subjects)
         if self.start is not None:
-            self.inputs_.imputer_ = _imputer(self.start.medians)
+            self.inputs_.imputer_ = imputer_of(self.start.medians)
             self.inputs_.centre_, self.inputs_.spread_ = self.start.centre, self.start.spread
         self.n_outputs_ = self._head.n_outputs(len(weights))
         rows = subjects.participants if groups is None else np.asarray(groups)
+        if rows.shape != (len(subjects),):
+            raise ValueError(
+                f"groups must be one a subject, ({len(subjects)},); got shape {rows.shape}. "
+                "Give the participant of each row."
+            )
         device = _device(self.device)
         data = Rows(self.inputs_.transform(subjects).to(device), targets.to(device))
         with fork_seed(index(self.seed)):
@@ -277,17 +278,24 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             number of names is not that of the axis.
         """
         check_is_fitted(self, "model_")
-        n_modalities, n_regions, _ = self.inputs_.centre_.shape
-        for name, given, size in (
-            ("modalities", modalities, n_modalities), ("regions", regions, n_regions),
-        ):  # fmt: skip
-            if given and len(given) != size:
-                raise ValueError(f"{name} must be {size} names; got {len(given)}. Name them all.")
-        names = {"modalities": list(modalities), "regions": list(regions)}
-        card = self._card() | names | {"scores": dict(scores or {})}
-        arrays = {name: torch.from_numpy(getattr(self.inputs_, name + "_")) for name in _SCALES}
-        arrays["medians"] = torch.from_numpy(self.inputs_.imputer_.medians_)
+        names = named(self, modalities, regions)
+        card, arrays = self.on_disk()
+        card |= names | {"scores": dict(scores or {})}
         return save_checkpoint(folder, self.model_, card, arrays=arrays)
+
+    def on_disk(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return the card and the arrays that :meth:`restored` makes the classifier of again.
+
+        Raises
+        ------
+        ValueError
+            If the network or the head is not one that can be made by name.
+        """
+        if not isinstance(self.head, str):
+            raise ValueError(f"head must be one of {', '.join(HEADS)} to be saved.")
+        card, arrays = described(self)
+        own = {"task": TASK, "stages": self.classes_.tolist(), "head": self.head}
+        return own | card, arrays
 
     @classmethod
     def load(cls, folder: Path | str) -> "GraphClassifier":
@@ -298,77 +306,36 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         DataError
-            If the folder holds no classifier, or one that is damaged or was changed.
+            If the folder holds no classifier, or one that is damaged or was changed, or one of
+            harmonised subjects (:meth:`brainnet.models.harmonised.Harmonised.load`).
         """
-        folder = Path(folder)
-        model, card = load_checkpoint(folder, task=TASK)
-        arrays = {name: each.numpy() for name, each in load_arrays(folder, card).items()}
-        try:
-            own, training = card["inputs"], card["training"]
-            options = dict(card["network"]["options"])
-            sizes = {name: options.pop(name) for name in _SIZES}
-            for name in ("n_members", "n_stages", "n_targets"):
-                options.pop(name, None)
-            classifier = cls(
-                network=options.pop("network", card["network"]["name"]),
-                features=tuple(own["features"]), context=tuple(own["context"]),
-                head=card["head"], density=own["density"], n_hidden=options.pop("n_hidden"),
-                options=options or None, n_epochs=training["n_epochs"],
-                learning_rate=training["learning_rate"], weight_decay=training["weight_decay"],
-                stop=training.get("stop", "early"), n_members=training.get("n_members", 1),
-                fuse=training.get("fuse", False),
-                seed=training["seed"],
-            )  # fmt: skip
-            classifier.n_outputs_ = sizes["n_outputs"]
-            classifier.classes_ = np.asarray(card["stages"])
-            classifier.inputs_ = GraphInputs(**own)
-            classifier.inputs_.imputer_ = _imputer(arrays.pop("medians"))
-            for name in _SCALES:
-                setattr(classifier.inputs_, name + "_", arrays[name])
-            _check_fit(classifier, sizes)
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"the card is not that of a classifier of stages ({error!r})"
-            raise DataError(folder / CARD, what, "Save the classifier anew") from error
-        classifier.model_, classifier.card_ = model, card
+        found = loaded(folder, TASK, cls.restored)
+        if HARMONISED in found.card_:
+            raise DataError(
+                Path(folder) / CARD,
+                "is of a model of harmonised subjects, and without harmonisation it would err",
+                "Load it with brainnet.models.saved.load_stager or Harmonised.load",
+            )
+        return found
+
+    @classmethod
+    def restored(
+        cls, model: nn.Module, card: dict[str, Any], arrays: Mapping[str, NDArray]
+    ) -> "GraphClassifier":
+        """Return the classifier of a network, its card and its arrays, as `save` wrote them.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If the card is not that of a classifier.
+        """
+        classifier = restore(cls(head=card["head"]), model, card, arrays)
+        classifier.classes_ = np.asarray(card["stages"])
+        n_stages = len(classifier.classes_)
+        joined = len(model.means) if isinstance(model, FusedCommittee) else n_stages
+        if classifier._head.n_outputs(n_stages) != classifier.n_outputs_ or joined != n_stages:
+            raise ValueError("stages do not fit the network")
         return classifier
-
-    def _card(self) -> dict[str, Any]:
-        if not isinstance(self.head, str):
-            raise ValueError(f"head must be one of {', '.join(HEADS)} to be saved.")
-        return {
-            "task": TASK,
-            "network": self._network_card(),
-            "stages": self.classes_.tolist(),
-            "head": self.head,
-            "inputs": {
-                "density": float(self.density),
-                "features": list(self.features),
-                "context": list(self.context),
-            },
-            "training": {
-                "n_epochs": index(self.n_epochs),
-                "learning_rate": float(self.learning_rate),
-                "weight_decay": float(self.weight_decay),
-                "stop": self.stop,
-                "n_members": index(self.n_members),
-                "fuse": bool(self.fuse),
-                "seed": index(self.seed),
-                "pretrained": self.start is not None,
-                "train_loss": self.history_.train_loss,
-                "validation_loss": self.history_.validation_loss,
-                "best_epoch": self.history_.best_epoch,
-            },
-        }
-
-    def _network_card(self) -> dict[str, Any]:
-        """What makes the network again: its name and options; of a committee, the members' too."""
-        if not isinstance(self.model_, (Committee, FusedCommittee)):
-            return {"name": _registered(self.model_), "options": self._options()}
-        members = self.model_.members
-        own = {"network": _registered(members[0]), "n_members": len(members)}
-        if isinstance(self.model_, FusedCommittee):
-            own |= {"n_stages": len(self.classes_), "n_targets": self.model_.n_targets}
-        return {"name": type(self.model_).__name__, "options": self._options() | own}
 
     def _check(self) -> None:
         if self.stop not in ("early", "last"):
@@ -393,8 +360,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
             return HEADS[self.head]
         return self.head
 
-    def _options(self) -> dict[str, Any]:
-        """All that the network is made with."""
+    def network_options(self) -> dict[str, Any]:
+        """Return all that the network is made with, once inputs are learned."""
         return {
             **self.inputs_.sizes,
             "n_outputs": self.n_outputs_,
@@ -404,8 +371,8 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
 
     def _build(self) -> nn.Module:
         if isinstance(self.network, str):
-            return build_network(self.network, self._options())
-        options = self._options()
+            return build_network(self.network, self.network_options())
+        options = self.network_options()
         return self.network(options.pop("n_features"), **options)
 
     def _train(self, data: Rows, loss: WeightedLoss, strata: NDArray, groups: NDArray) -> None:
@@ -443,7 +410,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         """Join what trained members read."""
         committee = FusedCommittee(
             network="MultiplexNetwork", n_members=len(members), n_stages=len(self.classes_),
-            n_targets=stage_targets(self.classes_).shape[1], **self._options(),
+            n_targets=stage_targets(self.classes_).shape[1], **self.network_options(),
         )  # fmt: skip
         committee.members = nn.ModuleList(members)
         held_out = [rows for _, rows in splits]
@@ -479,15 +446,6 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         return model.cpu().eval(), history
 
 
-def _registered(model: nn.Module) -> str:
-    """Return the name by which a network can be made again."""
-    made = f"{type(model).__module__}:{type(model).__qualname__}"
-    for name, where in NETWORKS.items():
-        if where == made:
-            return name
-    raise ValueError(f"network must be one of {', '.join(NETWORKS)} to be saved; got {made}.")
-
-
 def in_order(labels: NDArray) -> NDArray:
     """Return the classes: stages from healthy to ill where all are stages, else sorted."""
     classes = np.unique(labels)
@@ -503,25 +461,3 @@ def _device(name: str) -> str:
     if name == "cuda" and not there:
         raise ValueError("device must be one that is there; torch sees no CUDA device. Use cpu.")
     return "cuda" if there and name != "cpu" else "cpu"
-
-
-def _check_fit(classifier: GraphClassifier, sizes: Mapping[str, int]) -> None:
-    """Raise a ValueError where what was learned does not fit the network."""
-    inputs = classifier.inputs_
-    n_modalities, n_regions = sizes["n_modalities"], sizes["n_regions"]
-    edges = (n_modalities, n_regions, n_regions)
-    n_outputs = classifier._head.n_outputs(len(classifier.classes_))
-    fits = (
-        inputs.imputer_.medians_.shape == inputs.centre_.shape == inputs.spread_.shape == edges
-        and inputs.feature_centre_.shape == inputs.feature_spread_.shape
-        and inputs.context_centre_.shape == inputs.context_spread_.shape
-        and inputs.sizes | {"n_outputs": n_outputs} == dict(sizes)
-    )
-    if not fits:
-        raise ValueError("stages, scales and medians do not fit the network")
-
-
-def _imputer(medians: NDArray[np.float64]) -> EdgeImputer:
-    imputer = EdgeImputer()
-    imputer.medians_ = medians
-    return imputer

@@ -1,7 +1,7 @@
 """What several networks read of a subject, joined by a Gaussian of each stage."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -54,14 +54,13 @@ class FusedCommittee(nn.Module):
             raise ValueError(f"network must be a MultiplexNetwork, once or more; got {network}.")
         self.n_targets = n_targets
         self.linear = nn.ParameterDict({
-            name: torch.zeros(*first.readings[name].weight.shape[:2], n_targets)  # type: ignore[union-attr,misc]
-            for name in _LINEAR
+            name: torch.zeros(*_weights(first, name).shape[:2], n_targets) for name in _LINEAR
         })  # fmt: skip
         self.intercept = nn.ParameterDict(
             {name: torch.zeros(each.shape[0], n_targets) for name, each in self.linear.items()}
         )
-        n_modalities, _, n_scores = first.readings["edges"].weight.shape  # type: ignore[union-attr,misc]
-        n_readings = n_modalities * (len(READINGS) * n_scores + len(_LINEAR) * n_targets)  # type: ignore[operator]
+        n_modalities, _, n_scores = _weights(first, "edges").shape
+        n_readings = n_modalities * (len(READINGS) * n_scores + len(_LINEAR) * n_targets)
         self.register_buffer("means", torch.zeros(n_stages, n_readings))
         self.register_buffer("covariance", torch.eye(n_readings))
         self.register_buffer("scale", torch.ones(()))
@@ -69,11 +68,12 @@ class FusedCommittee(nn.Module):
     def forward(self, brains: Brains) -> Tensor:
         """Return the outputs ``(n_subjects, n_stages)`` of a batch of subjects."""
         readings, there = self.read(brains)
-        away = (readings[:, None] - self.means.double()) * there[:, None]
+        away = (readings[:, None] - self.means.double()).where(there[:, None], 0.0)
         both = there[:, :, None] & there[:, None, :]
         apart = torch.eye(there.shape[1], dtype=away.dtype, device=away.device)
         solved = torch.linalg.solve(torch.where(both, self.covariance.double(), apart), away.mT)
-        return -self.scale.double() / 2 * (away * solved.mT).sum(dim=-1)
+        outputs: Tensor = -self.scale.double() / 2 * (away * solved.mT).sum(dim=-1)
+        return outputs
 
     def read(self, brains: Brains) -> tuple[Tensor, Tensor]:
         """Return every reading, and whether it is there.
@@ -84,7 +84,7 @@ class FusedCommittee(nn.Module):
         there : (n_subjects, n_readings) bool tensor
         """
         averaged = torch.stack([read_by(member, brains) for member in self.members]).mean(dim=0)
-        measured = self.members[0].measured(brains)  # type: ignore[operator]
+        measured = cast(MultiplexNetwork, self.members[0]).measured(brains)
         readings, there = [averaged], [_spread(measured, averaged)]
         for name, table in linear_tables(self.members[0], brains).items():
             found = torch.einsum("smi,miq->smq", table, self.linear[name]) + self.intercept[name]
@@ -104,13 +104,12 @@ class FusedCommittee(nn.Module):
 
 def read_by(member: nn.Module, brains: Brains) -> Tensor:
     """Return the readings of one network, ``(n_subjects, n_modalities, 3, n_scores)``."""
-    readings: Tensor = member.weighed(brains)[0]  # type: ignore[operator]
-    return readings
+    return cast(MultiplexNetwork, member).weighed(brains)[0]
 
 
 def linear_tables(member: nn.Module, brains: Brains) -> dict[str, Tensor]:
     """Return what is read in closed form, ``(n_subjects, n_modalities, n_columns)`` each."""
-    regional = brains.nodes[..., : member.n_regional]  # type: ignore[misc]
+    regional = brains.nodes[..., : cast(MultiplexNetwork, member).n_regional]
     tables = {"edges": brains.edges.flatten(2), "regions": regional.flatten(2)}
     return {name: max(1, each.shape[2]) ** -0.5 * each for name, each in tables.items()}
 
@@ -137,12 +136,12 @@ def fuse_members(
     places : (n_subjects,) array of int
         Stage of each subject, from 0.
     """
-    first = committee.members[0]
+    first = cast(MultiplexNetwork, committee.members[0])
     part = np.empty(len(places), dtype=np.int64)
     for number, rows in enumerate(held_out):
         part[rows] = number
     with torch.no_grad():
-        measured = first.measured(brains).numpy()  # type: ignore[operator]
+        measured = first.measured(brains).numpy()
         parts = [
             read_by(member, brains.rows(torch.from_numpy(rows)))
             for member, rows in zip(committee.members, held_out, strict=True)
@@ -167,13 +166,18 @@ def fuse_members(
                 committee.linear[name][modality] = weights
                 committee.intercept[name][modality] = torch.from_numpy(found.intercept)
             readings.append(read.reshape(len(places), -1))
-    committee.take(fuse(np.concatenate(readings, axis=1), places))
+    committee.take(fuse(np.concatenate(readings, axis=1), places, part))
     return committee
 
 
 def _ridge(columns: Tensor, targets: NDArray, places: NDArray, parts: NDArray) -> Reading:
     gram = (columns @ columns.mT).double().numpy()
     return ridge_reading(gram, targets, balanced_weights(places), parts)
+
+
+def _weights(member: MultiplexNetwork, name: str) -> Tensor:
+    """Return the weights of a linear reading of a member."""
+    return cast(Tensor, member.readings[name].weight)
 
 
 def _spread(there: Tensor, readings: Tensor) -> Tensor:

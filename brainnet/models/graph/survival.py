@@ -1,6 +1,7 @@
 """Conversion from MCI to AD as discrete-time survival, on the same networks as stages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from brainnet.models.core.checkpoint import save_checkpoint
 from brainnet.models.graph.estimator import GraphClassifier
 from brainnet.models.graph.multiplex_staging import multiplex_network
+from brainnet.models.graph.saving import described, loaded, named, restore
 
-__all__ = ["ConversionNetwork", "Hazards", "concordance", "follow_up"]
+__all__ = ["TASK", "ConversionNetwork", "Hazards", "concordance", "follow_up"]
+
+TASK = "conversion"  # what the card of a saved network says
 
 Floats = NDArray[np.float64]
 
@@ -196,6 +201,59 @@ class ConversionNetwork(BaseEstimator):
         survival = self.predict_survival(networks)
         middle = (survival[:, 1:] + survival[:, :-1]) / 2
         return np.asarray(middle @ np.diff(self.breaks_))
+
+    def save(
+        self,
+        folder: Path | str,
+        *,
+        modalities: Sequence[str] = (),
+        regions: Sequence[str] = (),
+        scores: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write the fitted network into a folder: a model card and safetensors, no pickle.
+
+        Parameters
+        ----------
+        folder, modalities, regions, scores
+            As of :meth:`brainnet.models.graph.estimator.GraphClassifier.save`.
+
+        Raises
+        ------
+        ValueError
+            If the network is not one that `brainnet.models.core.networks` can make again, or the
+            number of names is not that of the axis.
+        """
+        check_is_fitted(self, "estimator_")
+        names = named(self.estimator_, modalities, regions)
+        card, arrays = described(self.estimator_)
+        more = {"task": TASK, "breaks": self.breaks_[1:].tolist(), "scores": dict(scores or {})}
+        return save_checkpoint(folder, self.estimator_.model_, card | names | more, arrays=arrays)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "ConversionNetwork":
+        """Return a network that `save` wrote; it predicts the same, bit for bit.
+
+        Its ``estimator`` has the settings of the one it was saved with, but for the head, which
+        is not used, and ``device``; ``estimator_.card_`` is its model card.
+
+        Raises
+        ------
+        DataError
+            If the folder holds no such network, or one that is damaged or was changed.
+        """
+
+        def made(
+            model: nn.Module, card: dict[str, Any], arrays: Mapping[str, NDArray]
+        ) -> "ConversionNetwork":
+            fitted = restore(GraphClassifier(head=Hazards()), model, card, arrays)
+            found = cls(clone(fitted).set_params(head="categorical"), breaks=tuple(card["breaks"]))
+            found.breaks_ = _checked_breaks(found.breaks)
+            if Hazards().n_outputs(len(found.breaks)) != fitted.n_outputs_:
+                raise ValueError("breaks do not fit the network")
+            found.estimator_ = fitted
+            return found
+
+        return loaded(folder, TASK, made)
 
     def score(self, networks: ArrayLike, y: Any) -> float:
         """Return the concordance of the expected years with what happened."""

@@ -48,7 +48,8 @@ class WeightedLoss:
         if penalised is None or not model.training:
             return self.head.loss(model(brains), targets, self.weights)
         outputs, penalty = penalised(brains)
-        return self.head.loss(outputs, targets, self.weights) + penalty
+        found: Tensor = self.head.loss(outputs, targets, self.weights) + penalty
+        return found
 
 
 def outputs_of(model: nn.Module, brains: Brains) -> Tensor:

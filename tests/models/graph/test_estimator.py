@@ -178,8 +178,8 @@ def test_what_cannot_be_saved_or_loaded_is_refused(planted_networks, tmp_path):
         ({"task": "brain"}, arrays, "for 'brain', not for 'staging'"),
         ({"stages": ["CN", "AD"]}, arrays, "do not fit the network"),
         ({}, arrays | {"centre": torch.zeros(2, 11, 11)}, "do not fit the network"),
-        ({}, {}, "not that of a classifier"),
-        ({"training": None}, arrays, "not that of a classifier"),
+        ({}, {}, "not that of a model for staging"),
+        ({"training": None}, arrays, "not that of a model for staging"),
     ):
         save_checkpoint(tmp_path / "forged", model.model_, card | change, arrays=given)
         with pytest.raises(DataError, match=match):

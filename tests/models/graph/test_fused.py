@@ -59,6 +59,12 @@ def test_an_absent_modality_has_no_say(fitted):
     )
     with torch.no_grad():
         torch.testing.assert_close(model.model_(spoiled), model.model_(brains))
+        lost = spoiled._replace(
+            nodes=torch.where(spoiled.nodes == 7.0, torch.nan, spoiled.nodes),
+            edges=torch.where(spoiled.edges == 7.0, torch.nan, spoiled.edges),
+            adjacency=torch.where(spoiled.adjacency == 7.0, torch.nan, spoiled.adjacency),
+        )
+        torch.testing.assert_close(model.model_(lost), model.model_(brains))
     networks[0, :] = np.nan
     np.testing.assert_allclose(model.predict_proba(networks)[0], 1 / 3)
 
@@ -66,12 +72,12 @@ def test_an_absent_modality_has_no_say(fitted):
 def test_linear_readings_are_ridge_regressions_held_out_with_the_members(
     planted_networks, monkeypatch
 ):
-    networks, stages = planted_networks(45, effect=0.1)
+    networks, stages = (each[np.r_[0:45:3, 0:20]] for each in planted_networks(45, effect=0.1))
     seen = {}
 
-    def spy(readings, places):
-        seen.update(readings=readings, places=places)
-        return fuse(readings, places)
+    def spy(readings, places, parts):
+        seen.update(readings=readings, places=places, parts=parts)
+        return fuse(readings, places, parts)
 
     monkeypatch.setattr(fused, "fuse", spy)
     splits = []
@@ -80,9 +86,10 @@ def test_linear_readings_are_ridge_regressions_held_out_with_the_members(
         estimator, "inner_splits", lambda *given: splits.append(own(*given)) or splits[-1]
     )
     model = _quick().fit(networks, stages)
-    part = np.empty(45, dtype=int)
+    part = np.empty(35, dtype=int)
     for number, (_, rows) in enumerate(splits[0]):
         part[rows] = number
+    np.testing.assert_array_equal(seen["parts"], part)
     edges = model.inputs_.transform(networks).edges.flatten(2).double().numpy() / 12
     targets = np.array([["CN", "EMCI", "AD"].index(each) for each in stages], dtype=float)[:, None]
     for modality in range(2):
@@ -145,6 +152,75 @@ def test_saved_cloned_and_pickled_it_says_the_same_bits(fitted, tmp_path):
     assert back.card_["network"]["name"] == "FusedCommittee"
     for other in (pickle.load(io.BytesIO(pickle.dumps(model))), clone(back).fit(networks, stages)):
         np.testing.assert_array_equal(other.predict_proba(networks), chances)
+
+
+def test_others_in_the_call_and_precision_change_nothing(fitted):
+    model, networks, _ = fitted
+    chances = model.predict_proba(networks)
+    alone = np.concatenate([model.predict_proba(networks[[row]]) for row in range(45)])
+    np.testing.assert_allclose(alone, chances, atol=1e-4)
+    backwards = model.predict_proba(networks[::-1])[::-1]
+    np.testing.assert_allclose(backwards, chances, atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(networks.astype("f4")), chances, atol=1e-4)
+
+
+def test_saved_without_being_fused_it_says_the_same_bits(planted_networks, tmp_path):
+    networks, stages = planted_networks(45)
+    stages = np.where(stages == "AD", "EMCI", stages)
+    stages[0] = "AD"
+    model = _quick().fit(networks, stages)
+    back = GraphClassifier.load(model.save(tmp_path))
+    np.testing.assert_array_equal(back.predict_proba(networks), model.predict_proba(networks))
+    assert back.get_params() == model.get_params()
+
+
+def test_four_subjects_one_modality_and_constant_or_repeated_networks(planted_networks):
+    networks, stages = planted_networks(45)
+    four = _quick().fit(networks[[0, 2, 3, 5], :1], np.array(["CN", "AD"] * 2))
+    assert np.isfinite(four.predict_proba(networks[:, :1])).all()
+    flat = np.broadcast_to(networks[:1], networks.shape).copy()
+    np.testing.assert_allclose(_quick().fit(flat, stages).predict_proba(flat), 1 / 3, atol=0.02)
+    twice = np.r_[0:9, 0:9, 0:9]
+    assert np.isfinite(_quick().fit(networks[twice], stages[twice]).predict_proba(networks)).all()
+
+
+def test_visits_of_one_participant_stay_in_one_part(planted_networks, monkeypatch):
+    networks, stages = planted_networks(45, effect=0.1)
+    parts, own = [], fused.ridge_reading
+    monkeypatch.setattr(
+        fused, "ridge_reading", lambda *given: parts.append(given[3]) or own(*given)
+    )
+    people = np.arange(45) // 3  # visits in three stages
+    _quick().fit(networks, stages, groups=people)
+    assert parts
+    for part in parts:
+        assert all(np.unique(part[people == who]).size == 1 for who in np.unique(people))
+    with pytest.raises(ValueError, match=r"groups must be one a subject, \(45,\); got shape \(5,"):
+        _quick().fit(networks, stages, groups=people[:5])
+
+
+def test_members_readings_are_averaged_and_unread_where_nothing_was_measured(
+    planted_networks, monkeypatch
+):
+    networks, stages = planted_networks(46, effect=0.1)
+    networks[::3, 0] = np.nan
+    seen = {}
+    monkeypatch.setattr(
+        fused, "fuse", lambda readings, *given: seen.update(readings=readings) or fuse(
+            readings, *given
+        )
+    )  # fmt: skip
+    model = _quick().fit(networks, stages)
+    # of the first modality three readings by members, then of both one each by ridges
+    assert np.isnan(seen["readings"][::3, :3]).all()
+    assert np.isfinite(seen["readings"][1::3, :3]).any()
+    assert np.isnan(seen["readings"][::3, 6]).all()
+    brains = model.inputs_.transform(networks)
+    with torch.no_grad():
+        readings, there = model.model_.read(brains)
+        each = [member.weighed(brains)[0].flatten(1) for member in model.model_.members]
+    torch.testing.assert_close(readings[:, :6], sum(each).double() / 3)
+    np.testing.assert_array_equal(there[:, :3].any(dim=1).numpy(), np.arange(46) % 3 != 0)
 
 
 def test_classes_without_an_order_are_read_one_by_one(planted_networks):

@@ -9,7 +9,10 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
+from brainnet.io import DataError
+from brainnet.models.core.checkpoint import load_arrays, load_checkpoint, save_checkpoint
 from brainnet.models.graph.estimator import GraphClassifier
+from brainnet.models.graph.multiplex_staging import multiplex_network
 from brainnet.models.graph.survival import (
     ConversionNetwork,
     Hazards,
@@ -168,8 +171,6 @@ def test_our_network_does_it_with_its_committee():
     networks, _, y = _planted(120)
     model = ConversionNetwork(breaks=_BREAKS)
     assert model.estimator is None
-    from brainnet.models.graph.multiplex_staging import multiplex_network
-
     model = ConversionNetwork(multiplex_network(n_members=2, n_epochs=8), breaks=_BREAKS)
     model.fit(networks, y)
     assert len(model.estimator_.model_.members) == 2
@@ -204,3 +205,49 @@ def test_other_mistakes_are_refused():
         _model().predict_survival(networks)
     with pytest.raises(ValueError, match="got 7 networks and 8 targets"):
         _model().fit(networks[:7], y)
+
+
+@pytest.mark.parametrize("kind", ["one", "committee"])
+def test_saved_and_loaded_it_says_the_same_bits(tmp_path, kind):
+    networks, _, y = _planted(60, leave=0.3)
+    networks[3, 0, 2, :] = networks[3, 0, :, 2] = np.nan
+    if kind == "one":
+        model = _model(n_epochs=2, features=("profile", "measures"))
+    else:
+        model = ConversionNetwork(multiplex_network(n_members=2, n_epochs=2), breaks=(0.5, 2, 4.5))
+    model.fit(networks, y)
+    folder = model.save(tmp_path / "model", modalities=["functional"], scores={"c": 0.6})
+    back = ConversionNetwork.load(folder)
+    for ask in ("predict_survival", "predict_proba", "predict"):
+        expected = getattr(model, ask)(networks)
+        np.testing.assert_array_equal(getattr(back, ask)(networks), expected)
+    np.testing.assert_array_equal(back.breaks_, model.breaks_)
+    assert back.predict_proba(networks, 1.1).shape == (60, 2)
+    card = back.estimator_.card_
+    assert (card["modalities"], card["scores"]) == (["functional"], {"c": 0.6})
+    assert sorted(each.name for each in folder.iterdir()) == ["card.json", "weights.safetensors"]
+    again = clone(back).fit(networks, y).predict(networks)
+    np.testing.assert_array_equal(again, model.predict(networks))
+
+
+def test_what_is_not_a_saved_conversion_network_is_refused(tmp_path):
+    networks, _, y = _planted(40)
+    with pytest.raises(NotFittedError):
+        _model().save(tmp_path / "model")
+    model = _model(n_epochs=1).fit(networks, y)
+    with pytest.raises(ValueError, match="regions must be 5 names; got 2"):
+        model.save(tmp_path / "model", regions=["a", "b"])
+    assert not (tmp_path / "model").exists()
+    folder = model.save(tmp_path / "model")
+    with pytest.raises(DataError, match="for 'conversion', not for 'staging'"):
+        GraphClassifier.load(folder)
+    network, card = load_checkpoint(folder)
+    arrays = load_arrays(folder, card)
+    del card["weights_sha256"]
+    for change in ({"breaks": [1.0, 2.0]}, {"breaks": [1.0, 3.0, 2.0]}, {"breaks": None}):
+        save_checkpoint(tmp_path / "forged", network, card | change, arrays=arrays)
+        with pytest.raises(DataError, match="not that of a model for conversion"):
+            ConversionNetwork.load(tmp_path / "forged")
+    (folder / "card.json").write_text((folder / "card.json").read_text().replace("3.0", "3.5"))
+    with pytest.raises(DataError, match="changed after the model was written"):
+        ConversionNetwork.load(folder)
