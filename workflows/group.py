@@ -234,7 +234,7 @@ def _final_model(
 ) -> Path | None:
     """Save the network that new participants can be staged with; None where there is none."""
     name = io.load_json(sidecar_path(files["scores"]))["Final"]
-    if name is None or design.harmonise != "none":
+    if name is None:
         return None
     folder = out_dir / f"model-{name}{label}"
     weights = folder / "weights.safetensors"

@@ -117,10 +117,12 @@ def _verdict(scores: pd.DataFrame, evaluation: Mapping[str, Any], model: str | N
             "brainnet stage applies it to new participants. For research only; it makes no "
             "diagnosis."
         )
-    elif evaluation["Design"]["harmonise"] != "none":
-        sentences.append(
-            "No model is saved: what was taken out of these sites is not known of other ones."
-        )
+        if evaluation["Design"]["harmonise"] != "none":
+            sentences.append(
+                "It takes out what a site adds, as it learned it from these sites: the new "
+                "participants' table has to say what they are, and its card says what becomes of "
+                "one from another site."
+            )
     return Section("In short", "\n\n".join(sentences), lead=True)
 
 

@@ -27,7 +27,7 @@ __all__ = ["DEFAULT", "OURS", "Design", "code_at", "evaluate", "fit_final", "kep
 
 Paths = Mapping[str, Path]
 #: what is compared where nothing else is asked for: of every kind one, the quick ones
-DEFAULT = ("majority", "covariates", "linear", "forest", "everything", "gcn", "multiplex")
+DEFAULT = ("majority", "covariates", "linear", "forest", "everything", "stack", "gcn", "multiplex")
 #: the network that is saved for new participants where it is among those compared
 OURS = "multiplex"
 #: share of people whose prediction set may miss their stage
@@ -35,6 +35,10 @@ ALPHA = 0.1
 #: of the covariates, those whose effect harmonisation keeps
 _KEPT = ("age", "sex")
 _PACKAGES = ("numpy", "scikit-learn", "torch")
+
+
+#: Where a model that harmonises is made.
+HARMONISED = "brainnet.models.harmonised:Harmonised"
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,9 @@ class Design:
         from brainnet.models.catalogue import CATALOGUE
 
         names = self.estimators or DEFAULT
+        before = code_at(HARMONISED) if self.harmonise == "combat" else ""
         return {
-            name: code_at(CATALOGUE[name].where, CATALOGUE[name].options.get("network"))
+            name: before + code_at(CATALOGUE[name].where, CATALOGUE[name].options.get("network"))
             for name in names
         }
 
@@ -434,6 +439,7 @@ def fit_final(
     from brainnet.evaluate.inputs import staged
     from brainnet.evaluate.jobs import fit_clone
     from brainnet.models.catalogue import estimators
+    from brainnet.models.harmonised import Harmonised
     from brainnet.models.measures import with_measures
     from brainnet.models.saved import save_stager, stager_card
 
@@ -441,9 +447,11 @@ def fit_final(
     given = staged(dataset, target)
     known = dataset.isel(subject=cohort.words(dataset[target].values) != "n/a")
     subjects = with_measures(given.subjects)
-    model = fit_clone(
-        estimators([name], seed=seed)[name], subjects, given.labels, subjects.participants
-    )
+    estimator = estimators([name], seed=seed)[name]
+    if design["harmonise"] == "combat":
+        options = _harmonising(Design(**design), subjects.covariates)
+        estimator = Harmonised(estimator, **options)
+    model = fit_clone(estimator, subjects, given.labels, subjects.participants)
     sidecar = io.load_json(inputs["record"])
     predictions = io.load_table(inputs["predictions"])
     own = predictions[predictions["estimator"] == name]

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from brainnet import __version__, bids, cohort, io
 from brainnet.bids.names import parse
 from brainnet.cohort.files import regional_tables
-from brainnet.cohort.tables import mean_network, mean_regional
+from brainnet.cohort.tables import mean_network, mean_regional, participants_table
 from brainnet.io import DataError
 from brainnet.workflows.engine.steps import Steps
-from brainnet.workflows.group_staging import code_at
+from brainnet.workflows.group_staging import HARMONISED, code_at
 from brainnet.workflows.preprocessing import Records, differences
 
 if TYPE_CHECKING:
     from brainnet.cohort.subjects import Subjects
+    from brainnet.models.saved import Stager
 
 __all__ = ["Result", "predict", "run"]
 
@@ -115,6 +116,7 @@ def run(
     taken = {label: found.networks[label] for label in labels if label not in problems}
     if not taken:
         raise _nobody(derivatives, problems)
+    people = _people_file(derivatives, card)
     if out_dir.resolve() != derivatives.resolve():
         bids.write_dataset_description(out_dir, derivatives)
     _tell(found, taken, card, steps)
@@ -123,7 +125,7 @@ def run(
     steps.run(
         "staging of new participants",
         predict,
-        inputs=_model_files(model) | networks,
+        inputs=_model_files(model) | networks | people,
         outputs={"stages": files["stages"]},
         parameters={
             "networks": whose,
@@ -237,6 +239,24 @@ def _tell(
         )
 
 
+def needs_of(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a model must be told of participants: site and what it keeps, or nothing."""
+    own = card.get("harmonised")
+    return () if own is None else (str(own["site"]), *map(str, own["keep"]))
+
+
+def _people_file(derivatives: Path, card: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the table of participants where the model needs to know something of them."""
+    needed = needs_of(card)
+    path = derivatives / "participants.tsv"
+    if not needed:
+        return {}
+    if not path.exists():
+        what = f"has no participants.tsv, and the model harmonises by {', '.join(needed)}"
+        raise DataError(derivatives, what, "Add the table with these columns")
+    return {"participants": path}
+
+
 def _files(out_dir: Path, model: Path, session: str | None) -> dict[str, Path]:
     words = re.findall(r"[A-Za-z0-9]+", model.resolve().name)
     name = "".join([*words[:1], *(word[:1].upper() + word[1:] for word in words[1:])])
@@ -256,7 +276,8 @@ def _code_of(card: Mapping[str, Any]) -> str:
 
     network = card["network"]
     name = network["options"].get("network", network["name"])
-    return code_at(NETWORKS[name]) if name in NETWORKS else ""
+    before = code_at(HARMONISED) if needs_of(card) else ""
+    return before + (code_at(NETWORKS[name]) if name in NETWORKS else "")
 
 
 def _inputs(
@@ -297,17 +318,18 @@ def predict(
     read, unread = _read(inputs, networks, stager.card)
     if not read:
         raise next(iter(unread.values()))
-    subjects = _subjects(read, stager.card)
+    subjects = _subjects(read, stager.card, _covariates(inputs, list(read), stager.card, session))
+    subjects, refused_why = _that_can_be_staged(subjects, stager, inputs["card.json"].parent)
     chances = np.asarray(stager.estimator.predict_proba(subjects), dtype=np.float64)
     stages = [str(each) for each in stager.estimator.classes_]
-    table = _described(subjects, stager.card, {tuple(each) for each in simulated})
+    table = _described(subjects, stager, {tuple(each) for each in simulated})
     table.insert(1, "stage", np.array(stages)[chances.argmax(axis=1)])
     for place, stage in enumerate(stages):
         table.insert(2 + place, f"p_{stage}", chances[:, place])
     if "conformal" in stager.card:
         sets = _sets(chances, stages, stager.card["conformal"])
         table.insert(2 + len(stages), "set", sets)
-    known = dict(problems) | {label: str(error) for label, error in unread.items()}
+    known = dict(problems) | {label: str(error) for label, error in unread.items()} | refused_why
     refused = pd.DataFrame({
         "participant_id": [f"sub-{label}" for label in known], "problem": list(known.values()),
     })  # fmt: skip
@@ -348,7 +370,48 @@ def _read(
     return read, unread
 
 
-def _subjects(read: Mapping[str, tuple[NDArray, NDArray]], card: Mapping[str, Any]) -> "Subjects":
+def _covariates(
+    inputs: Paths, labels: Sequence[str], card: Mapping[str, Any], session: str | None
+) -> pd.DataFrame:
+    """Return what the model must know of participants, a row each; NaN where nothing is said."""
+    needed = needs_of(card)
+    if not needed:
+        return pd.DataFrame(index=range(len(labels)))
+    source = inputs["participants"]
+    table, _ = participants_table(source.parent, source, session)
+    assert table is not None
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        what = f"has no column {', '.join(missing)}, and the model harmonises by it"
+        raise DataError(source, what, "Add it")
+    return table.reindex(labels)[list(needed)].reset_index(drop=True)
+
+
+def _that_can_be_staged(
+    subjects: "Subjects", stager: "Stager", model: Path
+) -> tuple["Subjects", dict[str, str]]:
+    """Return those whom a harmonised model can stage, and why it cannot stage the others."""
+    from brainnet.models.measures import with_measures
+
+    if not stager.needs():
+        return subjects, {}
+    subjects = with_measures(subjects)  # as in training: they are harmonised too
+    why = stager.refusals(subjects)
+    refused = {
+        label: reason
+        for label, reason in zip(subjects.participants.tolist(), why, strict=True)
+        if reason
+    }
+    if len(refused) == len(subjects):
+        label, reason = next(iter(refused.items()))
+        what = f"can stage nobody of these; sub-{label}: {reason}"
+        raise DataError(model, what, "Take a model that is not harmonised, or correct the table")
+    return subjects[[not reason for reason in why]], refused
+
+
+def _subjects(
+    read: Mapping[str, tuple[NDArray, NDArray]], card: Mapping[str, Any], covariates: pd.DataFrame
+) -> "Subjects":
     """Return participants as the model takes them."""
     from brainnet.cohort.subjects import Subjects
 
@@ -357,7 +420,7 @@ def _subjects(read: Mapping[str, tuple[NDArray, NDArray]], card: Mapping[str, An
     return Subjects(
         edges=np.stack([edges for edges, _ in read.values()]),
         values=np.stack([values for _, values in read.values()]),
-        covariates=pd.DataFrame(index=range(len(read))),
+        covariates=covariates,
         participants=np.array(list(read), dtype=str),
         modalities=tuple(card["modalities"]),
         regions=tuple(card["regions"]),
@@ -366,12 +429,13 @@ def _subjects(read: Mapping[str, tuple[NDArray, NDArray]], card: Mapping[str, An
 
 
 def _described(
-    subjects: "Subjects", card: Mapping[str, Any], simulated: set[tuple[str, ...]]
+    subjects: "Subjects", stager: "Stager", simulated: set[tuple[str, ...]]
 ) -> pd.DataFrame:
     """Say of each participant what was there and what the reader should know."""
     from brainnet.models.saved import fingerprints
 
-    known = set(card["cohort"].get("networks", ()))
+    known = set(stager.card["cohort"].get("networks", ()))
+    of_site = stager.remarks(subjects)
     trained = [bool(known & set(marks)) for marks in fingerprints(subjects.edges).tolist()]
     rows = []
     for row, label in enumerate(subjects.participants.tolist()):
@@ -383,6 +447,7 @@ def _described(
             ["a training participant: the model has seen these networks"] if trained[row] else []
         )
         notes += [f"{coverage:.0%} of the regions measured"] if coverage < ENOUGH else []
+        notes += [of_site[row]] if of_site[row] else []
         made_up = [name for name in names[there] if (label, name) in simulated]
         notes += [f"simulated: {', '.join(made_up)}"] if made_up else []
         rows.append({

@@ -348,7 +348,7 @@ def _group(options: Options) -> None:
         help="models to compare: baselines majority, covariates, linear, svm, tangent, forest, "
         "boosting, kernel, mlp, everything, stack; graph networks gcn, gatv2, gin, brainnetcnn, "
         "braingnn, transformer; and multiplex, brainnet's own (default: majority covariates linear "
-        "forest everything gcn multiplex)",
+        "forest everything stack gcn multiplex)",
     )
     add("--n-splits", type=values.splits, default=5, metavar="N",
         help="folds of the cross-validation (default 5)")  # fmt: skip
@@ -365,7 +365,7 @@ def _group(options: Options) -> None:
         action="store_true",
         default=False,
         help="take what a site adds out of the networks by ComBat, learned in each fold; tells "
-        "whether the site can still be told. No model is saved then",
+        "whether the site can still be told",
     )
     add(
         "--search",

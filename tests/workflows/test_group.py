@@ -488,11 +488,23 @@ def test_no_network_no_model(out: Path) -> None:
     assert "saved in" not in page
 
 
-def test_harmonised_sites_are_told_and_no_model_is_saved(out: Path) -> None:
+def test_harmonised_sites_are_told_and_the_model_stages_those_of_known_sites(out: Path) -> None:
     sites = [["A", "B"][number % 4 // 2] for number in range(12)]
     design = group.Design(n_splits=2, harmonise="combat")
     page = run(out, people(out, site=sites), design=design)
-    assert "No model is saved" in page
+    model = group.model_of(out / "group.html")
+    assert "It takes out what a site adds" in page
+    shutil.copy(out.parent / "participants.tsv", out)
+    known_site = stage.run(model, out, out.parent / "staged")
+    assert known_site.n_staged == 12
+    table = io.load_table(out / "participants.tsv")
+    io.save_table(table.assign(site=["C", *table["site"][1:]]), out / "participants.tsv")
+    other = stage.run(model, out, out.parent / "staged")
+    assert other.n_staged == 11
+    assert "site C" in other.problems["01"]
+    io.save_table(table.drop(columns="site"), out / "participants.tsv")
+    with pytest.raises(io.DataError, match="no column site"):
+        stage.run(model, out, out.parent / "staged")
     assert "Can the site still be told?" in page
     assert "ComBat [" in page
     known = io.load_json(out / "group_scores.json")

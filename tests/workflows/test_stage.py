@@ -87,7 +87,9 @@ def test_stages_are_those_of_the_model_in_memory(model: Path, new: Path) -> None
     assert (result.n_staged, result.problems) == (3, {})
     read = {"21": (np.zeros((3, 84, 84)), np.zeros((3, 84)))}
     places = np.stack([dataset[axis].values for axis in ("x", "y", "z")], axis=1)
-    np.testing.assert_array_equal(stage._subjects(read, stager.card).coordinates, places)
+    np.testing.assert_array_equal(
+        stage._subjects(read, stager.card, pd.DataFrame(index=[0])).coordinates, places
+    )
 
 
 def test_missing_modalities_are_fine_and_told(model: Path, new: Path) -> None:
