@@ -384,7 +384,7 @@ def _covariates(
     if missing:
         what = f"has no column {', '.join(missing)}, and the model harmonises by it"
         raise DataError(source, what, "Add it")
-    return table.reindex(labels)[list(needed)].reset_index(drop=True)
+    return table.reindex(list(labels))[list(needed)].reset_index(drop=True)
 
 
 def _that_can_be_staged(

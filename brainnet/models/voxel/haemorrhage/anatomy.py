@@ -131,7 +131,7 @@ def _inside(labels: NDArray) -> NDArray[np.bool_]:
     brain = ndimage.binary_opening((labels > 0) & (labels < 500), iterations=2)
     pieces, n_pieces = ndimage.label(brain)
     if not n_pieces:
-        return brain
+        return np.asarray(brain)
     largest = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
     grown = ndimage.binary_dilation(largest, iterations=2) & (labels > 0) & (labels < 500)
     return np.asarray(ndimage.binary_fill_holes(grown))
@@ -157,7 +157,7 @@ def _tissues(labels: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     tissue[~inside & (labels > 0) & (labels < 500)] = _NUMBER["soft"]
     holes = inside & ((labels == 0) | (labels > 500))
     tissue[holes] = _NUMBER["fluid"]
-    return tissue
+    return np.asarray(tissue)
 
 
 def _midline(labels: NDArray) -> NDArray[np.float64]:

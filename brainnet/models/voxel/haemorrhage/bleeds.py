@@ -215,7 +215,7 @@ def _direction(draw: Draw) -> Tensor:
     """Draw a side of the head: mostly lateral, rather up than down."""
     lateral = 1.0 if draw.chance(0.5) else -1.0
     side = torch.tensor([lateral, 0.6 * draw.normal(), 0.25 + 0.4 * draw.normal()])
-    return side / side.norm()
+    return torch.nn.functional.normalize(side, dim=0)
 
 
 def _taper(scene: Scene) -> Tensor:

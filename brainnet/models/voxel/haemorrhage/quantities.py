@@ -197,10 +197,10 @@ def midline_shift(
     if not found:
         return Shift(0.0, "none", -1)
     found.sort(key=lambda one: -abs(one[0]))
-    away, at = found[min(1, len(found) - 1)]
-    if abs(away) < 1.0:
-        return Shift(abs(away), "none", at)
-    return Shift(abs(away), "right" if away > 0 else "left", at)
+    shift, at = found[min(1, len(found) - 1)]
+    if abs(shift) < 1.0:
+        return Shift(abs(shift), "none", at)
+    return Shift(abs(shift), "right" if shift > 0 else "left", at)
 
 
 def _border(left: Mask, right: Mask, spacing: tuple[float, float, float]) -> Floats | None:

@@ -109,7 +109,7 @@ class HaemorrhageSynthesis:
         if missing := needed - set(table.structures):
             raise ValueError(f"table must have {', '.join(sorted(missing))}. Load 'haemorrhage'.")
         self.table, self.voxel_size, self.seed = table, voxel_size, seed
-        self.shapes = [tuple(each) for each in shapes]
+        self.shapes: list[Shape] = [(nx, ny, nz) for nx, ny, nz in shapes]
         self.patients, self.scanner = patients or Patients(), scanner or CTScanner()
         self.heads = [anatomy_of(each) for each in label_maps]
 
