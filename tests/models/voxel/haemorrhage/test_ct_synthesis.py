@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from brainnet.models.voxel.draws import Draw
+from brainnet.models.voxel.haemorrhage import synthesis as synthesis_module
 from brainnet.models.voxel.haemorrhage.anatomy import MARKS, TISSUES, anatomy_of
 from brainnet.models.voxel.haemorrhage.bleeds import BLEEDS, grow
 from brainnet.models.voxel.haemorrhage.quantities import midline_shift
@@ -20,6 +21,11 @@ QUIET = CTScanner(spacing=0.0, blur=0.0, noise=0.0, hardening=0.0, offset=0.0)
 @pytest.fixture(scope="module")
 def head(label_map):
     return anatomy_of(label_map)
+
+
+@pytest.fixture
+def _made_once(head, monkeypatch):
+    monkeypatch.setattr(synthesis_module, "anatomy_of", lambda _: head)
 
 
 def _synthesis(label_map, **options):
@@ -69,6 +75,7 @@ def test_no_head_is_refused(label_map):
         anatomy_of(np.where(np.isin(label_map, (41, 42)), 24, label_map))
 
 
+@pytest.mark.usefixtures("_made_once")
 def test_a_sample_is_decided_by_its_number(label_map):
     synthesis = _synthesis(label_map)
     first = synthesis[3]
@@ -79,6 +86,7 @@ def test_a_sample_is_decided_by_its_number(label_map):
     assert not torch.equal(first["image"], _synthesis(label_map, seed=1)[3]["image"])
 
 
+@pytest.mark.usefixtures("_made_once")
 def test_shares_are_shares_and_bleeding_is_inside_the_skull(label_map):
     synthesis = _synthesis(label_map, patients=Patients(healthy=0.0, several=0.5))
     for number in range(12):
@@ -93,6 +101,7 @@ def test_shares_are_shares_and_bleeding_is_inside_the_skull(label_map):
         )
 
 
+@pytest.mark.usefixtures("_made_once")
 def test_the_healthy_have_none_and_look_alikes_are_none(label_map):
     synthesis = _synthesis(
         label_map, patients=Patients(healthy=1.0, look_alikes=1.0, contrast=0.0), scanner=QUIET
@@ -106,6 +115,7 @@ def test_the_healthy_have_none_and_look_alikes_are_none(label_map):
         assert float(found["units"][fluid].max()) > 40  # a dense falx, tentorium or sinus
 
 
+@pytest.mark.usefixtures("_made_once")
 @pytest.mark.parametrize("kind", list(BLEEDS))
 def test_each_kind_grows_where_it_grows_and_is_as_dense_as_blood(label_map, kind):
     weights = tuple(float(each == kind) for each in BLEEDS)
@@ -144,6 +154,7 @@ def test_what_lies_below_the_skull_stays_on_its_side(head):
             assert float((sides > 0).float().mean()) in (0.0, 1.0)
 
 
+@pytest.mark.usefixtures("_made_once")
 def test_a_haemorrhage_pushes_the_midline_away_from_its_side(label_map):
     weights = tuple(float(each == "epidural") for each in BLEEDS)
     patients = Patients(healthy=0.0, several=0.0, kinds=weights, look_alikes=0.0, contrast=0.0)
