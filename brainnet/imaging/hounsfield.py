@@ -210,12 +210,12 @@ def _enclosed(piece: NDArray[np.bool_], bone: NDArray[np.bool_]) -> float:
     for axis in (0, 1):
         for flip in (False, True):
             a, b = (np.flip(each, axis) if flip else each for each in (piece, bone))
-            rows = a.any(axis=axis)
+            rows = np.asarray(a.any(axis=axis))
             last = a.shape[axis] - 1 - np.flip(a, axis).argmax(axis=axis)
             place = np.arange(a.shape[axis]).reshape(
                 [-1 if each == axis else 1 for each in range(3)]
             )
-            beyond = (b & (place > np.expand_dims(last, axis))).any(axis=axis)
+            beyond = np.asarray((b & (place > np.expand_dims(last, axis))).any(axis=axis))
             met.append(float(beyond[rows].mean()) if rows.any() else 0.0)
     return min(met)
 
@@ -229,7 +229,7 @@ def _flags(units: Floats, spacing: NDArray[np.float64], brain: NDArray[np.bool_]
     if units.max() < 400:
         flags.append(f"bone was clipped at {units.max():.0f}: fractures are not assessable")
     filled = ndimage.binary_fill_holes(ndimage.binary_closing(brain, iterations=2))
-    inner = ndimage.binary_erosion(filled, iterations=3)
+    inner = np.asarray(ndimage.binary_erosion(filled, iterations=3))
     coarse = _coarse(units, spacing)
     if inner.any():
         bright = np.mean((coarse[inner] > _BRIGHT[0]) & (coarse[inner] < _BRIGHT[1]))

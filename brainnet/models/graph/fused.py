@@ -1,6 +1,7 @@
 """What several networks read of a subject, joined by a Gaussian of each stage."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,10 @@ from brainnet.models.stages import balanced_weights
 
 __all__ = ["FusedCommittee", "fuse_members"]
 
-_LINEAR = ("edges", "regions")  # readings that have a closed form too
+#: What is read in closed form, and the reading of the network that is there where it is.
+_LINEAR = MappingProxyType(
+    {"edges": "edges", "regions": "regions", "measures": "graph", "context": "graph"}
+)
 
 
 class FusedCommittee(nn.Module):
@@ -24,10 +28,10 @@ class FusedCommittee(nn.Module):
 
     Each modality is read in three ways by the members
     (:class:`~brainnet.models.graph.multiplex.MultiplexNetwork`), whose readings are averaged, and
-    its edges and regional values by ridge regression as well. What each stage's readings are like
-    together (:class:`~brainnet.models.fusion.Fusion`) was learned from subjects that took no part
-    in the reading. Outputs are logarithms of the chances of stages, up to a constant: what a
-    subject lacks is integrated out of them.
+    its edges, regional values, measures and context by ridge regression as well. What each
+    stage's readings are like together (:class:`~brainnet.models.fusion.Fusion`) was learned from
+    subjects that took no part in the reading. Outputs are logarithms of the chances of stages, up
+    to a constant: what a subject lacks is integrated out of them.
 
     Parameters
     ----------
@@ -53,13 +57,20 @@ class FusedCommittee(nn.Module):
         if not isinstance(first, MultiplexNetwork):
             raise ValueError(f"network must be a MultiplexNetwork, once or more; got {network}.")
         self.n_targets = n_targets
-        self.linear = nn.ParameterDict({
-            name: torch.zeros(*_weights(first, name).shape[:2], n_targets) for name in _LINEAR
-        })  # fmt: skip
-        self.intercept = nn.ParameterDict(
-            {name: torch.zeros(each.shape[0], n_targets) for name, each in self.linear.items()}
+        n_modalities, n_regions = int(options["n_modalities"]), int(options["n_regions"])
+        widths = {
+            "edges": n_regions**2,
+            "regions": n_regions * first.n_regional,
+            "measures": n_regions * (options["n_features"] - first.n_regional),
+            "context": options["n_context"] // n_modalities,
+        }
+        self.linear = nn.ParameterDict(
+            {name: torch.zeros(n_modalities, widths[name], n_targets) for name in _LINEAR}
         )
-        n_modalities, _, n_scores = _weights(first, "edges").shape
+        self.intercept = nn.ParameterDict(
+            {name: torch.zeros(n_modalities, n_targets) for name in _LINEAR}
+        )
+        n_scores = cast(Tensor, first.readings["edges"].weight).shape[2]
         n_readings = n_modalities * (len(READINGS) * n_scores + len(_LINEAR) * n_targets)
         self.register_buffer("means", torch.zeros(n_stages, n_readings))
         self.register_buffer("covariance", torch.eye(n_readings))
@@ -89,7 +100,7 @@ class FusedCommittee(nn.Module):
         for name, table in linear_tables(self.members[0], brains).items():
             found = torch.einsum("smi,miq->smq", table, self.linear[name]) + self.intercept[name]
             readings.append(found)
-            there.append(_spread(measured[..., READINGS.index(name)], found))
+            there.append(_spread(_there(measured, name, table), found))
         return (
             torch.cat([each.flatten(1) for each in readings], dim=1).double(),
             torch.cat([each.flatten(1) for each in there], dim=1),
@@ -109,9 +120,14 @@ def read_by(member: nn.Module, brains: Brains) -> Tensor:
 
 def linear_tables(member: nn.Module, brains: Brains) -> dict[str, Tensor]:
     """Return what is read in closed form, ``(n_subjects, n_modalities, n_columns)`` each."""
-    regional = brains.nodes[..., : cast(MultiplexNetwork, member).n_regional]
-    tables = {"edges": brains.edges.flatten(2), "regions": regional.flatten(2)}
-    return {name: max(1, each.shape[2]) ** -0.5 * each for name, each in tables.items()}
+    n_regional = cast(MultiplexNetwork, member).n_regional
+    tables = {
+        "edges": brains.edges.flatten(2),
+        "regions": brains.nodes[..., :n_regional].flatten(2),
+        "measures": brains.nodes[..., n_regional:].flatten(2),
+        "context": brains.context.reshape(*brains.present.shape, -1),
+    }
+    return {name: max(1, tables[name].shape[2]) ** -0.5 * tables[name] for name in _LINEAR}
 
 
 def fuse_members(
@@ -153,7 +169,7 @@ def fuse_members(
         readings = [learned.reshape(len(places), -1)]
         targets = stage_targets(classes)[places]
         for name, table in linear_tables(first, brains).items():
-            there = measured[..., READINGS.index(name)]
+            there = _there(torch.from_numpy(measured), name, table).numpy()
             read = np.full((*there.shape, targets.shape[1]), np.nan)
             for modality in range(there.shape[1]):
                 rows = np.flatnonzero(there[:, modality])
@@ -175,9 +191,10 @@ def _ridge(columns: Tensor, targets: NDArray, places: NDArray, parts: NDArray) -
     return ridge_reading(gram, targets, balanced_weights(places), parts)
 
 
-def _weights(member: MultiplexNetwork, name: str) -> Tensor:
-    """Return the weights of a linear reading of a member."""
-    return cast(Tensor, member.readings[name].weight)
+def _there(measured: Tensor, name: str, table: Tensor) -> Tensor:
+    """Say whose modalities have a linear reading ``(n_subjects, n_modalities)``."""
+    there = measured[..., READINGS.index(_LINEAR[name])]
+    return there if table.shape[2] else torch.zeros_like(there)
 
 
 def _spread(there: Tensor, readings: Tensor) -> Tensor:
