@@ -51,8 +51,10 @@ class Counts(ClassifierMixin, BaseEstimator):
 """
 RUN = """
     import sys
+    import signal
     import numpy as np
     from counting import Counts
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     from brainnet.evaluate import cross_validate_stages
 
     given = np.load(sys.argv[1])
