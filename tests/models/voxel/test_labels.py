@@ -117,9 +117,7 @@ def test_refuses_a_broken_table(tmp_path, rows, problem):
 
 
 def test_says_which_tables_there_are_and_which_columns_are_missing(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"brain, haemorrhage, or the path.*; got 'brian'"
-    ):
+    with pytest.raises(ValueError, match=r"brain, haemorrhage, or the path.*; got 'brian'"):
         load_labels("brian")
     path = tmp_path / "own.tsv"
     path.write_text("index\tname\n1\ta\n")
