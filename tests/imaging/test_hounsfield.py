@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from brainnet.imaging.hounsfield import NotACT, check_ct
+from brainnet.imaging.hounsfield import NotACT, _rescaled, check_ct
 
 
 def phantom(spacing=(2.0, 2.0, 2.0), noise=4.0, seed=0):
@@ -71,8 +71,16 @@ def test_what_is_not_finite_is_taken_for_air(head):
     assert np.isfinite(found.img.get_fdata()).all()
 
 
-def test_any_orientation_gives_the_same(head):
-    img = image(head)
+def test_much_bone_without_air_is_no_lost_intercept():
+    units = np.clip(phantom(), -150, None)
+    rng = np.random.default_rng(0)
+    units = np.where(units > 900, rng.uniform(700, 1600, units.shape), units)
+    assert _rescaled(units.astype(np.float32))[1] == []
+
+
+def test_any_orientation_gives_the_same():
+    spacing = (2.0, 2.0, 4.0)
+    img = image(phantom(spacing), spacing)
     for codes in ("LPS", "PIR", "SAL"):
         other = img.as_reoriented(
             nib.orientations.ornt_transform(

@@ -90,9 +90,8 @@ def _subdural(scene: Scene, draw: Draw) -> Bleed:
     wide = draw.uniform(40, 85)
     side = _direction(draw)
     level, moved = _below_skull(scene, side, thickness, wide, 0.5, draw.uniform(0.4, 1.0), draw)
-    level = torch.maximum(
-        level, 1.0 - scene.away * math.copysign(1, float(side[0]))
-    )  # not across the falx
+    across = 1.0 - scene.away * math.copysign(1, float(side[0]))
+    level = torch.maximum(level, across)  # the falx holds it
     return Bleed("subdural", level, moved, "any", _old_blood(scene, draw))
 
 
