@@ -125,6 +125,7 @@ def find_images(
     *,
     suffixes: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
+    unignored: Sequence[str] = (),
 ) -> Found:
     """Return the images that paths stand for.
 
@@ -138,6 +139,8 @@ def find_images(
         Of a dataset: which kinds of images; default `SUFFIXES`.
     labels : sequence of str, optional
         Of a dataset: which participants.
+    unignored : sequence of str
+        Of a dataset: data types that are taken though its ``.bidsignore`` names them.
 
     Raises
     ------
@@ -158,7 +161,7 @@ def find_images(
         raise DataError(folders[0], what, "Give one folder, or images only")
     dataset = folders[0] if folders and (folders[0] / _DESCRIPTION).exists() else None
     if dataset is not None:
-        return _of_dataset(dataset, out_dir, suffixes or SUFFIXES, labels)
+        return _of_dataset(dataset, out_dir, suffixes or SUFFIXES, labels, unignored)
     if suffixes or labels:
         what = "is not a BIDS dataset, and --suffix and --participant-label are about those"
         raise DataError(paths[0], what, "Leave them out")
@@ -171,10 +174,11 @@ def find_images(
 
 
 def _of_dataset(
-    folder: Path, out_dir: Path, suffixes: Sequence[str], labels: Sequence[str] | None
-) -> Found:
+    folder: Path, out_dir: Path, suffixes: Sequence[str], labels: Sequence[str] | None,
+    unignored: Sequence[str],
+) -> Found:  # fmt: skip
     """Return the images of a BIDS dataset that have one of the suffixes."""
-    scans = bids.index(folder, subjects=labels, derivative=True)
+    scans = bids.index(folder, subjects=labels, derivative=True, unignored=unignored)
     taken = [
         scan
         for scan in scans

@@ -29,6 +29,7 @@ def index(
     *,
     subjects: Sequence[str] | None = None,
     derivative: bool | None = None,
+    unignored: Sequence[str] = (),
 ) -> list[Scan]:
     """Return every image of a BIDS dataset, sorted by participant and path.
 
@@ -46,6 +47,8 @@ def index(
     derivative : bool, optional
         Whether the dataset is a derivative one; by default what its description says, and raw
         where it does not say.
+    unignored : sequence of str
+        Data types that are taken though ``.bidsignore`` names them, such as ``ct``.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def index(
     """
     root = Path(bids_dir)
     labels = participants(root, labels=subjects)
-    walk = _Walk(root, labels)
+    walk = _Walk(root, labels, unignored)
     scans = [scan for label in labels for scan in walk.participant(label)]
     if derivative is None:
         kind = io.load_json(root / "dataset_description.json").get("DatasetType")
@@ -215,9 +218,9 @@ def _left_out(what: str, why: str, kind: str) -> None:
 class _Walk:
     """Goes through participants' folders, one after another."""
 
-    def __init__(self, root: Path, labels: Sequence[str]) -> None:
+    def __init__(self, root: Path, labels: Sequence[str], unignored: Sequence[str]) -> None:
         self._root, self._top = root, os.fspath(root).rstrip("/")
-        self._ignored = Ignored(root)
+        self._ignored = Ignored(root, but=unignored)
         self._sidecars = Sidecars(root)
         self._sidecars.add("", self._top_sidecars(set(labels)))
 

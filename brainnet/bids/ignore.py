@@ -1,5 +1,6 @@
 """What a dataset's ``.bidsignore`` leaves out, in the syntax of ``.gitignore``."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +20,8 @@ class Ignored:
     ----------
     root : Path
         Top of the dataset; its ``.bidsignore`` may be missing or empty.
+    but : sequence of str
+        Names of folders that are not left out all the same.
 
     Raises
     ------
@@ -26,9 +29,9 @@ class Ignored:
         If the file cannot be read or a line is no pattern.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, but: Sequence[str] = ()) -> None:
         path = root / ".bidsignore"
-        self._spec = None
+        self._spec, self._but = None, frozenset(but)
         if path.is_file() and (state := path.stat()).st_size > 0:
             version = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
             self._spec = _read(path, version)
@@ -42,7 +45,9 @@ class Ignored:
 
         That of a folder ends in ``/``.
         """
-        return self._spec is not None and self._spec.match_file(inside)
+        if self._spec is None or not self._but.isdisjoint(inside.split("/")):
+            return False
+        return self._spec.match_file(inside)
 
 
 @lru_cache(maxsize=16)

@@ -43,12 +43,15 @@ class CTCheck:
         What a reader has to know before anything is read off it.
     brain_ml : float
         Volume of soft tissue in the skull, ml.
+    box : (2, 3) array
+        The least and the greatest corner of the box around it, RAS mm.
     """
 
     img: Nifti1Image
     repairs: tuple[str, ...]
     flags: tuple[str, ...]
     brain_ml: float
+    box: NDArray[np.float64]
 
 
 def check_ct(img: Nifti1Image) -> CTCheck:
@@ -105,7 +108,24 @@ def check_ct(img: Nifti1Image) -> CTCheck:
     found = Nifti1Image(np.clip(units, AIR, None), _affine(img), img.header)
     found.header.set_data_dtype(np.float32)
     found.header.set_slope_inter(1, 0)
-    return CTCheck(found, tuple(repairs), tuple(flags), volume)
+    box = _box(brain, turned.shape, img)
+    return CTCheck(found, tuple(repairs), tuple(flags), volume, box)
+
+
+def _box(brain: NDArray[np.bool_], shape: tuple[int, ...], img: Nifti1Image) -> NDArray[np.float64]:
+    """Return the corners, RAS mm, of the box around what was found on the grid of 3 mm."""
+    order = nib.orientations.io_orientation(_affine(img))
+    ends = [
+        np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] + [0, 1]
+        for axis in range(3)
+    ]
+    corners = np.array(np.meshgrid(*[
+        end / brain.shape[axis] * shape[axis] - 0.5 for axis, end in enumerate(ends)
+    ])).reshape(3, -1)  # fmt: skip
+    # turned back to the axes of the image, then to its world
+    back = nib.orientations.inv_ornt_aff(order, img.shape[:3])
+    world = nib.affines.apply_affine(_affine(img) @ back, corners.T)
+    return np.stack([world.min(axis=0), world.max(axis=0)])
 
 
 def _affine(img: Nifti1Image) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ __all__ = [
     "affine_of",
     "conform",
     "head_box",
+    "to_grid",
 ]
 
 _Box = tuple[tuple[int, int], ...]
@@ -154,7 +155,7 @@ def conform(img: Nifti1Image, *, voxel_size: float = 2.0, crop: bool = True) -> 
         low, high = HU_WINDOW
     background = low if is_ct else min(max(low, 0.0), high)
     data = np.clip(np.where(finite, data, background), low, high, dtype=np.float32)
-    head = _resampled(data, finite, affine, voxel_size)
+    head = to_grid(data, finite, affine, voxel_size)
     head = replace(head, notes=tuple(notes), is_ct=is_ct)
     return head.crop(head_box(head.data, voxel_size)) if crop else head
 
@@ -238,13 +239,23 @@ def _has_form(img: Nifti1Image) -> bool:
     return bool(int(header["sform_code"]) or int(header["qform_code"]))
 
 
-def _resampled(
+def to_grid(
     data: NDArray[np.float32],
     finite: NDArray[np.bool_],
     affine: NDArray[np.float64],
     voxel_size: float,
 ) -> Conformed:
-    """Average and interpolate a volume on the RAS grid that covers its field of view."""
+    """Average and interpolate a volume on the RAS grid that covers its field of view.
+
+    Parameters
+    ----------
+    data, finite : (nx, ny, nz) arrays
+        Brightness, and where it was measured.
+    affine : (4, 4) array
+        Of them.
+    voxel_size : float
+        mm.
+    """
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in data.shape])).reshape(3, -1)
     places = affine[:3, :3] @ corners + affine[:3, 3:]
     low, high = places.min(axis=1), places.max(axis=1)

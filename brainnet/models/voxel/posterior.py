@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from brainnet.models.voxel.labels import TISSUES, LabelTable
 
-__all__ = ["Painted", "brain_of", "brain_share", "paint", "tidy"]
+__all__ = ["Painted", "brain_of", "brain_share", "interpolated", "paint", "places_of", "tidy"]
 
 #: Structures that are rightly in pieces: thin sheets and clefts.
 _IN_PIECES = ("extracerebral CSF", "cerebral cortex", "inferior lateral ventricle")
@@ -177,8 +177,8 @@ def paint(
     mask = np.zeros(shape, dtype=bool)
     tissues = {name: np.zeros(shape, dtype=np.float32) for name in TISSUES}
     members = _members(table)
-    for where, places in _places(near, index, shape):
-        found = _interpolated(volumes, places)  # (n_labels + 2, n_places)
+    for where, places in places_of(near, index, shape):
+        found = interpolated(volumes, places)  # (n_labels + 2, n_places)
         labels.reshape(-1)[where] = table.indices[found[:-1].argmax(dim=0).numpy()]
         mask.reshape(-1)[where] = (found[-1] > 0.5).numpy()
         for name, share in zip(TISSUES, members @ found[:-1], strict=True):
@@ -187,7 +187,7 @@ def paint(
     return Painted(labels, whole.astype(np.uint8), tissues)
 
 
-def _places(
+def places_of(
     near: NDArray[np.bool_], index: NDArray[np.float64], shape: tuple[int, int, int]
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     """Yield flat indices of the scan's voxels near the brain, and where they lie in ``near``."""
@@ -227,7 +227,7 @@ def _scan_box(
     return [(int(a), int(b)) for a, b in zip(low, high, strict=True)]
 
 
-def _interpolated(volumes: Tensor, places: Tensor) -> Tensor:
+def interpolated(volumes: Tensor, places: Tensor) -> Tensor:
     """Interpolate ``(1, n, nx, ny, nz)`` volumes linearly at ``(3, n_places)`` indices."""
     sizes = torch.tensor(volumes.shape[2:])[:, None]
     grid = (2 * places / (sizes - 1) - 1).flip(0).T  # grid_sample's axes go the other way

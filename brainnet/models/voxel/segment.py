@@ -26,7 +26,14 @@ from brainnet.models.voxel.posterior import brain_share, paint, tidy
 from brainnet.models.voxel.quality import Quality
 from brainnet.models.voxel.refine import refine
 
-__all__ = ["Segmentation", "Segmenter", "label_probabilities", "load_segmenter", "segment"]
+__all__ = [
+    "Segmentation",
+    "Segmenter",
+    "field_of_view",
+    "label_probabilities",
+    "load_segmenter",
+    "segment",
+]
 
 #: Field of view around a brain, as in training, mm.
 _FIELD = (160.0, 192.0, 160.0)
@@ -207,7 +214,7 @@ def _find_brain(head: Conformed, segmenter: Segmenter, max_memory: float) -> Con
     """Return the field of view around the brain, looked for from below the top of the head on."""
     nx, ny, nz = head.data.shape
     middle = np.array([nx / 2, ny / 2, max(nz / 2, nz - _DEPTH / head.voxel_size)])
-    brain = head.crop(_box(middle, np.zeros(3), head.voxel_size))
+    brain = head.crop(field_of_view(middle, np.zeros(3), head.voxel_size))
     for _ in range(_LOOKS):
         activation = _brain(segmenter.table)
         share = predict(
@@ -218,7 +225,7 @@ def _find_brain(head: Conformed, segmenter: Segmenter, max_memory: float) -> Con
         if ends is None:
             return brain
         first = (brain.affine[:3, 3] - head.affine[:3, 3]) / head.voxel_size
-        box = _box(first + ends.mean(axis=0), ends[1] - ends[0], head.voxel_size)
+        box = field_of_view(first + ends.mean(axis=0), ends[1] - ends[0], head.voxel_size)
         moved = max(abs(a - b) for (a, _), b in zip(box, first, strict=True))
         brain = head.crop(box)
         if moved < _SETTLED / head.voxel_size:
@@ -261,10 +268,28 @@ def _extent(
     return np.asarray(np.quantile(place, (0.002, 0.998), axis=1))  # not a few strays
 
 
-def _box(
+def field_of_view(
     middle: NDArray[np.float64], extent: NDArray[np.float64], voxel_size: float
 ) -> tuple[tuple[int, int], ...]:
-    """Return the field of view around a middle, wide enough for an extent."""
+    """Return the field of view around a middle, wide enough for an extent.
+
+    Parameters
+    ----------
+    middle, extent : (3,) arrays
+        Of what is looked for, voxels.
+    voxel_size : float
+        mm.
+
+    Returns
+    -------
+    three pairs of int
+        First index and the one after the last, along each axis; the first may be negative.
+
+    Examples
+    --------
+    >>> field_of_view(np.full(3, 50.0), np.full(3, 60.0), 2.0)
+    ((10, 90), (2, 98), (10, 90))
+    """
     box = []
     for place, size, least in zip(middle, extent, _FIELD, strict=True):
         n_voxels = _even(max(least / voxel_size, size + 2 * _ROOM / voxel_size))
