@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from brainnet.models.voxel.draws import Draw, affine_matrix
-from brainnet.models.voxel.haemorrhage.scene import Scene
+from brainnet.models.voxel.haemorrhage.scene import Scene, length
 
 __all__ = ["BLEEDS", "Bleed", "grow"]
 
@@ -70,12 +70,12 @@ def _intraparenchymal(scene: Scene, draw: Draw) -> Bleed:
     turn = affine_matrix([draw.uniform(0, math.pi) for _ in range(3)], scales, [0.0] * 3)
     turn = turn / turn.det().abs() ** (1 / 3)
     apart = scene.places - place
-    away = (turn @ apart.flatten(1)).norm(dim=0).reshape(scene.shape)
+    away = length((turn @ apart.flatten(1)).reshape(3, *scene.shape))
     rough = 0.12 * scene.noise(max(6.0, radius), draw) + 0.08 * scene.noise(5.0, draw)
     level = away - radius * (1 + rough)
     if radius > 12 and draw.chance(0.4):  # a second lobe
         other = place + radius * torch.randn(3, generator=draw.scalars)[:, None, None, None]
-        level = torch.minimum(level, (scene.places - other).norm(dim=0) - 0.6 * radius)
+        level = torch.minimum(level, length(scene.places - other) - 0.6 * radius)
     pushed = draw.uniform(0.3, 1.0) * radius**3
     kept = (away**3 - pushed).clamp(min=0) ** (1 / 3)
     moved = apart * ((kept / away.clamp(min=1e-3) - 1) * _taper(scene))
@@ -112,7 +112,7 @@ def _subarachnoid(scene: Scene, draw: Draw) -> Bleed:
         surface = (scene.depth > 0) & (scene.depth < 8) & (scene.labels == 24)
         start = scene.places[:, *_somewhere(surface, draw)][:, None, None, None]
         size *= 0.6
-    away = (scene.places - start).norm(dim=0)
+    away = length(scene.places - start)
     level = away - size * (1 + 0.5 * scene.noise(18.0, draw))
     units = _blood(scene, draw)
     thin = draw.uniform(0.45, 1.0)  # mixed with fluid
@@ -127,7 +127,7 @@ def _intraventricular(scene: Scene, draw: Draw) -> Bleed:
         level = y - (start[1] + 3 * scene.noise(20.0, draw))
     else:
         reach = draw.uniform(8, 60)
-        level = (scene.places - start[:, None, None, None]).norm(dim=0)
+        level = length(scene.places - start[:, None, None, None])
         level = level - reach * (1 + 0.3 * scene.noise(15.0, draw))
     return Bleed("intraventricular", level, None, "ventricles", _blood(scene, draw))
 
@@ -179,7 +179,7 @@ def _beside_falx(scene: Scene, draw: Draw) -> Bleed:
     falx = (scene.away.abs() < 3) & (scene.labels == 24) & (scene.depth > 3)
     start = scene.places[:, *_somewhere(falx, draw)]
     side = 1.0 if draw.chance(0.5) else -1.0
-    flat = (scene.places[1:] - start[1:, None, None, None]).norm(dim=0)
+    flat = length(scene.places[1:] - start[1:, None, None, None])
     thick = draw.uniform(2, 7) * (1 - (flat / draw.uniform(20, 45)) ** 2).clamp(min=0) ** 0.5
     level = torch.maximum(scene.away * side - thick, -scene.away * side)
     level = torch.where((thick > 0) & (scene.depth > 0), level, 99.0)

@@ -10,7 +10,7 @@ from brainnet.models.voxel.degrade import smooth_noise
 from brainnet.models.voxel.draws import Draw, affine_matrix
 from brainnet.models.voxel.haemorrhage.anatomy import Anatomy
 
-__all__ = ["Scene", "look_up", "scene_of"]
+__all__ = ["Scene", "length", "look_up", "scene_of"]
 
 Shape = tuple[int, int, int]
 
@@ -92,13 +92,22 @@ def scene_of(  # noqa: PLR0913  (how far each kind of chance goes)
     )  # fmt: skip
 
 
+def length(vectors: Tensor) -> Tensor:
+    """Return lengths of vectors ``(n, ...)``; torch's own norm is slow across the first axis."""
+    found = vectors[0].square()
+    for each in vectors[1:]:
+        found = found.addcmul(each, each)
+    return found.sqrt_()
+
+
 def look_up(field: Tensor, places: Tensor, *, outside: float) -> Tensor:
     """Return what the nearest voxel of a head's field holds at places ``(3, ...)``."""
-    index = torch.zeros(places.shape[1:], dtype=torch.int64)
+    index = torch.zeros(places.shape[1:], dtype=torch.int32)
     within = torch.ones(places.shape[1:], dtype=torch.bool)
     for axis, size in enumerate(field.shape):
-        nearest = places[axis].round()
-        within &= (nearest >= 0) & (nearest < size)
-        index = index * size + nearest.clamp(0, size - 1).long()
-    found = field.flatten()[index]
-    return torch.where(within, found, torch.as_tensor(outside, dtype=field.dtype))
+        nearest = places[axis].round().int()
+        inside = nearest.clamp(0, size - 1)
+        within &= nearest == inside
+        index = index.mul_(size).add_(inside)
+    found = field.flatten().take(index.long())
+    return found.masked_fill_(~within, outside)

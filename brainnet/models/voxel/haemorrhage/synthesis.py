@@ -22,6 +22,7 @@ _EIGHTHS = tuple((x, y, z) for x in (-0.25, 0.25) for y in (-0.25, 0.25) for z i
 _TISSUE = {name: number for number, name in enumerate(TISSUES)}
 _VENTRICLES = ("lateral ventricle", "midline ventricle")
 _OEDEMA = "perihaematomal oedema"
+_FAR = 2**40  # numbers that no training reaches
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class HaemorrhageSynthesis:
 
     def shares(self) -> Tensor:
         """Return the mean share of a field of view of background and each structure."""
-        found = torch.stack([self.patient(-1 - each)["structure"].mean(dim=(1, 2, 3))
+        found = torch.stack([self.patient(_FAR + each)["structure"].mean(dim=(1, 2, 3))
                              for each in range(12)])  # fmt: skip
         mean = found.mean(dim=0).clamp(min=1e-5)
         return mean / mean.sum()
