@@ -1,7 +1,7 @@
 """What a segmentation network is trained to lower."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,6 +16,8 @@ __all__ = ["LossTerms", "SegmentationLoss"]
 
 Overlap = Literal["dice", "generalised dice"]
 Voxel = Literal["cross-entropy", "focal"]
+#: How much more a voxel of joined structures counts than another one, and all of them together.
+_RARE = 4.0
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,17 @@ class LossTerms:
         Over voxels; focal loss weighs by (1 - p) ** 2, so that what is known counts little.
     side_weight : float
         Weight of the side's cross-entropy, averaged over voxels of structures with sides.
+    joined : sequence of str
+        Structures that are rare, alike and seldom there, such as kinds of haemorrhage: they have
+        terms of their own, as one structure (overlap and voxels) and against one another (voxels
+        of any of them). Without these a network that knows the common structures never finds them.
+    joined_weight : float
+        Weight of these terms.
 
     Raises
     ------
     ValueError
-        No such term; a weight that is not finite, or below 0.
+        No such term; a weight that is not finite, or below 0; one structure alone in ``joined``.
 
     References
     ----------
@@ -45,6 +53,8 @@ class LossTerms:
     overlap: Overlap = "dice"
     voxel: Voxel = "cross-entropy"
     side_weight: float = 0.5
+    joined: Sequence[str] = ()
+    joined_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name, kinds in (("overlap", get_args(Overlap)), ("voxel", get_args(Voxel))):
@@ -53,6 +63,10 @@ class LossTerms:
                 raise ValueError(f"{name} must be {' or '.join(kinds)}; got {given!r}.")
         if not 0 <= self.side_weight < math.inf:
             raise ValueError(f"side_weight must be 0 or more; got {self.side_weight}.")
+        if not 0 <= self.joined_weight < math.inf:
+            raise ValueError(f"joined_weight must be 0 or more; got {self.joined_weight}.")
+        if isinstance(self.joined, str) or len(set(self.joined)) == 1:
+            raise ValueError(f"joined must name two structures or more; got {self.joined!r}.")
 
 
 class SegmentationLoss:
@@ -77,6 +91,10 @@ class SegmentationLoss:
     ) -> None:
         self.n_shares, self.has_sides = 1 + table.n_structures, table.has_sides
         self.shares, self.terms = shares, terms or LossTerms()
+        if missing := [each for each in self.terms.joined if each not in table.structures]:
+            raise ValueError(f"joined must be structures of the table; got {', '.join(missing)}.")
+        self.joined = [1 + table.structures.index(each) for each in self.terms.joined]
+        self.others = [each for each in range(self.n_shares) if each not in self.joined]
         kind = DiceLoss if self.terms.overlap == "dice" else GeneralizedDiceLoss
         self.overlap = kind(softmax=True, include_background=False)
         self.focal = FocalLoss(use_softmax=True, reduction="none")
@@ -90,7 +108,23 @@ class SegmentationLoss:
         loss = loss + self._voxels(structures, target, weight)
         if self.has_sides:
             loss = loss + self.terms.side_weight * self._side(logits[:, -1], batch["side"])
+        if self.joined:
+            loss = loss + self.terms.joined_weight * self._joined(structures, target)
         return loss
+
+    def _joined(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Overlap and cross-entropy of some structures as one, and of them among themselves."""
+        own, kinds = logits[:, self.joined], target[:, self.joined]
+        odds = own.logsumexp(dim=1) - logits[:, self.others].logsumexp(dim=1)
+        share, there = odds.sigmoid().flatten(1), kinds.sum(dim=1).clamp(0, 1)
+        flat = there.flatten(1)
+        both, either = (share * flat).sum(dim=1), (share + flat).sum(dim=1)
+        # the 1 is a voxel: where there is nothing, less than a voxel is no error
+        overlap = (1 - (2 * both + 1) / (either + 1)).mean()
+        weight = odds.new_tensor(_RARE)
+        voxels = functional.binary_cross_entropy_with_logits(odds, there, pos_weight=weight)
+        among = -(kinds * own.log_softmax(dim=1)).sum() / there.sum().clamp(min=1)
+        return overlap + _RARE * voxels + among
 
     def _voxels(self, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """Return the mean over voxels of a loss that is summed over structures."""
