@@ -1,0 +1,162 @@
+"""Fit what turns outlines into statements, on scans whose truth is known."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from brainnet.models.voxel.haemorrhage.outline import KINDS, Judgement, Outline, Piece
+from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis
+
+__all__ = ["Case", "case_of", "fit_judgement", "made_scan"]
+
+Floats = NDArray[np.float64]
+
+_OVERLAP = 0.1  # share of an outline that must be blood for it to be one
+_LEAST_TRUE_ML = 0.1
+_PENALTY = 0.02  # of the logistic fits: they stay finite where classes are apart
+_STEPS = 60
+
+
+class Case(NamedTuple):
+    """One scan with its truth, as far as a judgement is fitted to it.
+
+    Attributes
+    ----------
+    pieces : list of (volume_ml, mean, is_blood)
+        Outlines.
+    volumes : list of (outlined_ml, shell, true_ml)
+        Of all kinds together.
+    present : bool
+        Whether there is blood.
+    """
+
+    pieces: list[tuple[float, float, bool]]
+    volumes: list[tuple[float, float, float]]
+    present: bool
+
+
+def made_scan(
+    synthesis: HaemorrhageSynthesis, number: int
+) -> tuple[Nifti1Image, NDArray[np.int16]]:
+    """Return a synthesised scan in Hounsfield units and its true labels, on one grid.
+
+    Parameters
+    ----------
+    synthesis : HaemorrhageSynthesis
+    number : int
+        Of the sample.
+    """
+    found = synthesis.patient(number)
+    structure = found["structure"].argmax(dim=0).numpy()
+    bloods = np.zeros(1 + synthesis.table.n_structures, dtype=np.int16)
+    for kind, value in KINDS.items():
+        bloods[1 + synthesis.table.structures.index(f"{kind} haemorrhage")] = value
+    affine = np.diag([synthesis.voxel_size] * 3 + [1.0])
+    return Nifti1Image(found["units"].numpy(), affine), bloods[structure]
+
+
+def case_of(outlined: Outline, truth: NDArray[np.bool_], affine: NDArray[np.float64]) -> Case:
+    """Compare outlines, made without leaving any out, with the truth on another grid.
+
+    Parameters
+    ----------
+    outlined : Outline
+    truth : (nx, ny, nz) bool array
+        Where there is blood.
+    affine : (4, 4) array
+        Of the truth, RAS mm.
+    """
+    index = np.linalg.inv(affine) @ outlined.affine
+    on_fine = ndimage.affine_transform(
+        truth.astype(np.float32), index[:3, :3], index[:3, 3], outlined.blood.shape, order=1
+    ) > 0.5  # fmt: skip
+    every: Sequence[Piece] = (*outlined.pieces, *outlined.left_out)
+    pieces = [
+        (each.volume_ml, each.mean, float(on_fine[each.box][each.mask].mean()) > _OVERLAP)
+        for each in every
+    ]
+    true_ml = float(truth.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000)
+    volume = sum(each.volume_ml for each in every)
+    shell = sum(each.shell * each.volume_ml for each in every) / volume if volume else 0.0
+    volumes = [(volume, shell, true_ml)] if volume and true_ml > _LEAST_TRUE_ML else []
+    return Case(pieces, volumes, true_ml > _LEAST_TRUE_ML)
+
+
+def fit_judgement(cases: Sequence[Case], *, coverage: float = 0.9, floor: float = 0.1) -> Judgement:
+    """Fit a judgement to scans.
+
+    Two logistic models (is an outline blood, from its size and mean probability; does a scan show
+    blood, from its likeliest outline), the scale of volumes (the median of true over outlined) and
+    the width of their interval: the quantile of the errors over their own uncertainty, with the
+    correction of split conformal prediction for few scans.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        Of outlines made with ``Judgement(least=0, least_ml=0.1)``.
+    coverage : float
+        Share of volumes that are to lie in their interval, in (0, 1).
+    floor : float
+        Of the judgement.
+
+    Raises
+    ------
+    ValueError
+        Fewer than ten scans with blood or ten without; no outline that is blood.
+
+    References
+    ----------
+    Lei et al. (2018), Distribution-free predictive inference for regression, J Am Stat Assoc
+    113:1094.
+    """
+    n_with = sum(each.present for each in cases)
+    if min(n_with, len(cases) - n_with) < 10:
+        raise ValueError(
+            f"cases must hold ten scans with and ten without blood; got {n_with} and "
+            f"{len(cases) - n_with}. Give more."
+        )
+    pieces = np.array([each for case in cases for each in case.pieces], dtype=np.float64)
+    if not len(pieces) or not pieces[:, 2].any():
+        raise ValueError("cases must hold outlines of blood; got none. Train the network first.")
+    design = np.stack([np.log(np.maximum(pieces[:, 0], 1e-3)), _logit(pieces[:, 1])], axis=1)
+    lesion = _logistic(design, pieces[:, 2])
+    found = Judgement(lesion=(lesion[0], lesion[1], lesion[2]))
+    likeliest = np.array([
+        max((found.lesion_probability(*each[:2]) for each in case.pieces), default=0.0)
+        for case in cases
+    ])  # fmt: skip
+    present = np.array([case.present for case in cases], dtype=np.float64)
+    scan = _logistic(_logit(likeliest)[:, None], present)
+    volumes = np.array([each for case in cases for each in case.volumes], dtype=np.float64)
+    scale = float(np.exp(np.median(np.log(volumes[:, 2] / volumes[:, 0]))))
+    errors = np.abs(np.log(volumes[:, 2] / (scale * volumes[:, 0]))) / (floor + volumes[:, 1])
+    at = min(1.0, coverage * (1 + 1 / len(errors)))
+    return Judgement(
+        lesion=(lesion[0], lesion[1], lesion[2]),
+        scan=(scan[0], scan[1]),
+        spread=float(np.quantile(errors, at, method="higher")),
+        floor=floor,
+        scale=scale,
+    )
+
+
+def _logit(share: Floats) -> Floats:
+    share = np.clip(share, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(share / (1 - share)))
+
+
+def _logistic(design: Floats, is_so: Floats) -> list[float]:
+    """Return constant and slopes of a logistic model, slopes held near 0 by a small penalty."""
+    full = np.column_stack([np.ones(len(design)), design])
+    weights = np.zeros(full.shape[1])
+    ridge = _PENALTY * len(full) * np.diag([1e-3] + [1.0] * design.shape[1]) / 10
+    for _ in range(_STEPS):  # Newton's steps
+        share = 1 / (1 + np.exp(-np.clip(full @ weights, -30, 30)))
+        gradient = full.T @ (share - is_so) + ridge @ weights
+        curvature = (full * (share * (1 - share))[:, None]).T @ full + ridge
+        weights = weights - np.linalg.solve(curvature + 1e-9 * np.eye(len(weights)), gradient)
+    return [float(each) for each in weights]
