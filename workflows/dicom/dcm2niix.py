@@ -16,6 +16,7 @@ from brainnet.io import DataError
 from brainnet.workflows.dicom.scan import INSTALL
 
 _MINUTES: Final = 60
+_LONE_BACKSLASH: Final = re.compile(r'(?<!\\)\\(?!["\\/bfnrtu])')
 _RESAMPLED: Final = re.compile(r"_(Eq|Tilt)")  # how dcm2niix calls an image of equal slices
 _OPTIONS: Final = ("-b", "y", "-ba", "y", "-z", "n", "-g", "i", "-d", "0", "-f", "image")
 
@@ -72,7 +73,7 @@ def image(
     DataError
         dcm2niix fails, or makes several images.
     """
-    images = _run(paths, folder / "all", title=title, resampled=resampled)
+    images = run_converter(paths, folder / "all", title=title, resampled=resampled)
     if len(images) == 1:
         return _loaded(images[0])
     if len(images) != len(paths):
@@ -81,7 +82,7 @@ def image(
         raise DataError(paths[0].parent, what, remedy)
     volumes = []
     for number, path in enumerate(paths):
-        made = _run([path], folder / str(number), title=title, resampled=False)
+        made = run_converter([path], folder / str(number), title=title, resampled=False)
         volumes.append(_loaded(made[0]))
     return _joined([img for img, _ in volumes], paths[0].parent), volumes[0][1]
 
@@ -89,9 +90,11 @@ def image(
 def _loaded(path: Path) -> tuple[Nifti1Image, dict[str, Any]]:
     """Return an image and its sidecar; a resampled image has that of the original."""
     beside = path.with_suffix(".json")
-    return io.load_img(path), io.load_json(
-        beside if beside.exists() else path.with_name("image.json")
-    )
+    beside = beside if beside.exists() else path.with_name("image.json")
+    # of a field with two values it keeps DICOM's backslash, which JSON does not know
+    text = io.load_text(beside)
+    beside.write_text(_LONE_BACKSLASH.sub(r"\\\\", text), encoding="utf-8")
+    return io.load_img(path), io.load_json(beside)
 
 
 def _joined(imgs: Sequence[Nifti1Image], folder: Path) -> Nifti1Image:
@@ -108,7 +111,9 @@ def _joined(imgs: Sequence[Nifti1Image], folder: Path) -> Nifti1Image:
     return Nifti1Image(data, first.affine, first.header)
 
 
-def _run(paths: Sequence[Path], folder: Path, *, title: str, resampled: bool) -> list[Path]:
+def run_converter(
+    paths: Sequence[Path], folder: Path, *, title: str, resampled: bool
+) -> list[Path]:
     """Return the NIfTI files that dcm2niix makes of some files."""
     source, out = folder / "dicom", folder / "nifti"
     source.mkdir(parents=True)
