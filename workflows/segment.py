@@ -26,7 +26,17 @@ from brainnet.workflows.segment_tables import save_labels, save_summary
 if TYPE_CHECKING:
     from brainnet.models.voxel.segment import Segmentation, Segmenter
 
-__all__ = ["Options", "Result", "model_files", "runner_of", "segment_brain", "write_brain"]
+__all__ = [
+    "Options",
+    "Result",
+    "model_files",
+    "network_of",
+    "runner_of",
+    "segment_brain",
+    "shown",
+    "words_of",
+    "write_brain",
+]
 
 Paths = Mapping[str, Path]
 TASK = "brain"
@@ -154,11 +164,11 @@ def segment_brain(
     options, out_dir = options or Options(), Path(out_dir)
     found = find_images(images, out_dir, suffixes=options.suffixes, labels=options.labels)
     model = model_files(options.model)
-    segmenter = _load(model)
+    segmenter = network_of(model)
     if found.dataset is not None:
         bids.write_dataset_description(out_dir, found.dataset)
     save_labels(segmenter.table.regions, out_dir / f"seg-{SEG}_dseg.tsv")
-    results = [_one(image, model, options) for image in _shown(found.images, progress)]
+    results = [_one(image, model, options) for image in shown(found.images, progress)]
     save_summary(out_dir, f"_seg-{SEG}_dseg.json")
     return results
 
@@ -212,7 +222,7 @@ def _one(image: Image, model: Paths, options: Options) -> Result:
         quality = io.load_json(sidecar_path(made["dseg"]))["Quality"]
     except Exception as error:
         _LOG.debug("%s", image.source, exc_info=True)
-        return Result(image.source, failure=_words(error))
+        return Result(image.source, failure=words_of(error))
     return Result(image.source, page, quality["Trusted"], tuple(quality["Reasons"]))
 
 
@@ -235,8 +245,14 @@ def _made(image: Image, model: Paths, options: Options, steps: Steps) -> Paths:
                 sidecar_path(path).unlink(missing_ok=True)
 
 
-def _words(error: Exception) -> str:
-    """Say why an image failed, in one line."""
+def words_of(error: Exception) -> str:
+    """Say why an image failed, in one line.
+
+    Examples
+    --------
+    >>> words_of(KeyError("a"))
+    "KeyError: 'a'"
+    """
     from brainnet.models.core._demand import is_out_of_memory
 
     if is_out_of_memory(error):
@@ -286,7 +302,7 @@ def _segment(
 
     img = io.load_img(inputs["image"], ndim=3)
     try:
-        return segment.segment(img, _load(inputs), flips=flips, max_memory=max_memory)
+        return segment.segment(img, network_of(inputs), flips=flips, max_memory=max_memory)
     except DataError:
         raise
     except ValueError as error:
@@ -346,23 +362,31 @@ def _tissue_volumes(found: "Segmentation", voxel: float) -> dict[str, float]:
     return {label: total * voxel / 1000 for label, total in sums.items()}
 
 
-def _load(model: Paths) -> "Segmenter":
-    """Return the network of a folder, which stays loaded for the next image."""
+def network_of(model: Paths, *, task: str = TASK) -> "Segmenter":
+    """Return the network of a folder, which stays loaded for the next image.
+
+    Parameters
+    ----------
+    model : mapping
+        Of :func:`model_files`.
+    task : str
+        What it must have been trained for.
+    """
     for path in (model["card"], model["weights"]):
         if not path.is_file():
             raise DataError(path, "the model's file is missing", "Copy the model anew")
     marks = io.sha256(model["card"]), io.sha256(model["weights"])
-    return _segmenter(model["card"].parent, marks)
+    return _segmenter(model["card"].parent, marks, task)
 
 
 @lru_cache(maxsize=1)
-def _segmenter(folder: Path, _marks: tuple[str, str]) -> "Segmenter":
+def _segmenter(folder: Path, _marks: tuple[str, str], task: str) -> "Segmenter":
     from brainnet.models.voxel.segment import load_segmenter
 
-    return load_segmenter(folder, task=TASK)
+    return load_segmenter(folder, task=task)
 
 
-def _shown(images: Sequence[Image], progress: bool) -> Iterator[Image]:
+def shown(images: Sequence[Image], progress: bool) -> Iterator[Image]:
     """Yield images, with a bar where it is wanted."""
     from tqdm import tqdm
 
