@@ -1,53 +1,40 @@
-"""Train the brain segmentation anew: label maps and a TOML file in, a network and its card out."""
+"""Train a segmentation anew: label maps and a TOML file in, a network and its card out."""
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainnet import __version__, io
+from brainnet import io
 from brainnet.io import DataError
-from brainnet.workflows.engine.step import version_of
+from brainnet.workflows.train_card import TASK, Run, brain_card
 from brainnet.workflows.train_config import load_label_maps, load_training
 
 if TYPE_CHECKING:
+    import torch
     from lightning_fabric import Fabric
 
     from brainnet.models.core.recipe import Recipe
-    from brainnet.models.core.state import History
     from brainnet.models.voxel.labels import LabelTable
+    from brainnet.workflows.train_config import Settings
 
-__all__ = ["Run", "brain_card", "command", "recipe_text", "train_brain"]
+__all__ = [
+    "Hardware",
+    "Job",
+    "Run",
+    "brain_card",
+    "command",
+    "recipe_text",
+    "train_brain",
+    "train_network",
+]
 
-TASK = "brain"
-_PACKAGES = ("torch", "monai", "lightning-fabric")
+TASKS = (TASK, "haemorrhage")
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 _RECORD, _TABLE, _MODEL, _BOARD = "training.json", "training.tsv", "model", "tensorboard"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training ran on and what came of it, for the model card.
-
-    Parameters
-    ----------
-    history : History
-        Losses by epoch.
-    seconds : float
-        How long it took, over all runs.
-    device : str
-        Such as ``cpu``.
-    n_devices, n_threads : int
-    """
-
-    history: "History"
-    seconds: float
-    device: str = "cpu"
-    n_devices: int = 1
-    n_threads: int = 1
 
 
 def train_brain(
@@ -100,47 +87,124 @@ def train_brain(
     FloatingPointError
         The loss did not stay finite.
     """
+    from brainnet.models.voxel.labels import load_labels
+    from brainnet.models.voxel.synthesis import HeadSynthesis
+
+    training = load_training(config)
+    table = load_labels(training.labels)
+    maps = load_label_maps(training, table)
+    settings = training.synthesis
+
+    def samples(device: "torch.device") -> HeadSynthesis:
+        return HeadSynthesis(
+            maps,
+            table,
+            shapes=settings.shapes,
+            voxel_size=settings.voxel_size,
+            scanner=training.scanner,
+            contrasts=settings.contrasts,
+            seed=training.recipe.seed,
+            device=device,
+        )
+
+    job = Job(training, table, settings.n_an_epoch, settings.balance, samples, brain_card)
+    hardware = Hardware(accelerator, devices, precision, threads, progress)
+    return train_network(job, out_dir, hardware)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the training of one task is.
+
+    Parameters
+    ----------
+    training : Settings
+        What it was told.
+    table : LabelTable
+    n_an_epoch : int
+        Images.
+    balance : float
+        How far small structures weigh more at the start.
+    samples : callable
+        Makes what it trains on, on a device.
+    card : callable
+        As :func:`brain_card`.
+    loss : callable, optional
+        Makes, of the samples, what is lowered; by default the settings' terms.
+    """
+
+    training: "Settings"
+    table: "LabelTable"
+    n_an_epoch: int
+    balance: float
+    samples: "Callable[[torch.device], Any]"
+    card: Callable[..., dict[str, Any]]
+    loss: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a training runs on, as :func:`train_brain` takes it."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str | None = None
+    threads: int | None = None
+    progress: bool = True
+
+
+def train_network(job: Job, out_dir: Path | str, hardware: Hardware) -> Path:
+    """Train the network of a task, and write it with its card.
+
+    Parameters
+    ----------
+    job : Job
+    out_dir : path
+        As in :func:`train_brain`.
+    hardware : Hardware
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_dir/model``.
+
+    Raises
+    ------
+    brainnet.io.DataError
+        The model to start from is damaged, or what is held out trained it; ``out_dir`` holds
+        another training, or a state that is damaged.
+    ValueError, FloatingPointError
+        As :func:`train_brain`.
+    """
     from brainnet.models.core import fit
     from brainnet.models.core.checkpoint import load_checkpoint, save_checkpoint
     from brainnet.models.core.log import TableLogger
-    from brainnet.models.voxel.labels import load_labels
-    from brainnet.models.voxel.synthesis import HeadSynthesis
     from brainnet.models.voxel.train import train_segmentation
 
-    training, out_dir = load_training(config), Path(out_dir)
-    if precision is not None:
-        training = replace(training, recipe=replace(training.recipe, precision=precision))  # type: ignore[arg-type]
-    table = load_labels(training.labels)
-    maps = load_label_maps(training, table)
+    training, out_dir = job.training, Path(out_dir)
+    if hardware.precision is not None:
+        recipe = replace(training.recipe, precision=hardware.precision)  # type: ignore[arg-type]
+        training = replace(training, recipe=recipe)
     start = None if training.start is None else load_checkpoint(training.start)[0].state_dict()
     log = TableLogger(out_dir / _TABLE)
-    fabric = _fabric(training.recipe, accelerator, devices, [log, *_boards(out_dir)])
-    record = training.record() | {"labels": table.rows(), "n_devices": fabric.world_size}
+    loggers = [log, *_boards(out_dir)]
+    fabric = _fabric(training.recipe, hardware.accelerator, hardware.devices, loggers)
+    record = training.record() | {"labels": job.table.rows(), "n_devices": fabric.world_size}
     _claim(out_dir, record)
     fabric.launch()
-    settings = training.synthesis
-    synthesis = HeadSynthesis(
-        maps,
-        table,
-        shapes=settings.shapes,
-        voxel_size=settings.voxel_size,
-        scanner=training.scanner,
-        contrasts=settings.contrasts,
-        seed=training.recipe.seed,
-        device=fabric.device,
-    )
-    with fit.threads(threads) as n_threads:
+    samples = job.samples(fabric.device)
+    with fit.threads(hardware.threads) as n_threads:
         model, history = train_segmentation(
             training.network,
-            synthesis,
+            samples,
             recipe=training.recipe,
-            n_an_epoch=settings.n_an_epoch,
-            balance=settings.balance,
-            loss=training.loss,
+            n_an_epoch=job.n_an_epoch,
+            balance=job.balance,
+            loss=training.loss if job.loss is None else job.loss(samples),
             start=start,
             fabric=fabric,
             folder=out_dir,
-            progress=progress,
+            progress=hardware.progress,
         )
     folder = out_dir / _MODEL
     if fabric.is_global_zero:
@@ -148,76 +212,9 @@ def train_brain(
 
         device = _device_name(fabric)
         run = Run(history, log.seconds, device, fabric.world_size, n_threads)
-        card = brain_card(record, table, run, texts=training.texts)
+        card = job.card(record, job.table, run, texts=training.texts)
         save_checkpoint(folder, model, card, dtype=torch.bfloat16)
     return folder
-
-
-def brain_card(
-    record: Mapping[str, Any],
-    table: "LabelTable",
-    run: Run,
-    *,
-    texts: Mapping[str, str],
-    scores: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the model card of a brain segmentation network, as JSON holds it.
-
-    Parameters
-    ----------
-    record : mapping
-        What it was told: :meth:`~brainnet.workflows.train_config.Training.record`, taken before
-        the training.
-    table : LabelTable
-        Labels that it tells apart; the card holds the whole table.
-    run : Run
-        What it ran on and what came of it.
-    texts : mapping
-        What the card says in words, as a
-        :class:`~brainnet.workflows.train_config.Training` holds it.
-    scores : mapping, optional
-        How well it does, and on what.
-
-    Returns
-    -------
-    dict
-        As :func:`brainnet.models.core.checkpoint.save_checkpoint` takes it.
-    """
-    network, synthesis = record["network"], record["synthesis"]
-    options = network["options"] | {"out_channels": table.n_channels}
-    n_an_epoch = synthesis["n_an_epoch"] // run.n_devices * run.n_devices
-    return {
-        "task": TASK,
-        "intended_use": texts.get("intended_use", ""),
-        "not_for": texts.get("not_for", ""),
-        "licence": texts.get("licence", ""),
-        "network": {"name": network["name"], "options": options},
-        "labels": table.rows(),
-        "voxel_size": synthesis["voxel_size"],
-        "input": {"orientation": "RAS", "unit": "mm", "range": [0, 1], "n_channels": 1},
-        "data": {
-            "source": texts.get("source", ""),
-            "licence": texts.get("data_licence", ""),
-            "label_maps": record["label_maps"],
-            "held_out": record["held_out"],
-        },
-        "training": {
-            "images": "synthesised from the label maps; no scan was seen",
-            "n_images": len(run.history.train_loss) * n_an_epoch,
-            "synthesis": synthesis,
-            "scanner": record["scanner"],
-            "loss": record["loss"],
-            "recipe": record["recipe"],
-            "start": record["start"],
-            "final_loss": run.history.train_loss[-1],
-            "seconds": run.seconds,
-            "device": run.device,
-            "n_devices": run.n_devices,
-            "n_threads": run.n_threads,
-        },
-        "scores": dict(scores or {}),
-        "versions": {"brainnet": __version__} | {each: version_of(each) for each in _PACKAGES},
-    }
 
 
 def recipe_text(task: str = TASK) -> str:
@@ -239,8 +236,11 @@ def command(argv: Sequence[str]) -> int:
         return 0
     if options.config is None or options.out_dir is None:
         _parser().error("CONFIG and OUT are needed; --print-recipe prints a CONFIG to edit")
+    train = train_brain
+    if options.task == "haemorrhage":
+        from brainnet.workflows.train_haemorrhage import train_haemorrhage as train
     try:
-        model = train_brain(
+        model = train(
             options.config,
             options.out_dir,
             accelerator=options.accelerator,
@@ -260,9 +260,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a network of this package anew, or from another one on. The same "
         "command again goes on where a run was stopped.",
     )
-    parser.add_argument("task", choices=[TASK], help="what the network is for")
+    parser.add_argument("task", choices=TASKS, help="what the network is for")
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG",
-                        help="TOML file: label maps, network, synthesis, recipe")  # fmt: skip
+                        help="TOML file: data, network, synthesis, recipe")  # fmt: skip
     parser.add_argument("out_dir", nargs="?", type=Path, metavar="OUT",
                         help="folder for state, log and model")  # fmt: skip
     parser.add_argument("--print-recipe", action="store_true",

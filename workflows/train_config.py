@@ -1,8 +1,8 @@
 """What a training is told: a TOML file, read and checked, and the label maps that it names."""
 
-import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from brainnet import io
 from brainnet.io import DataError
 from brainnet.io.files import warn
 from brainnet.workflows.config import closest
+from brainnet.workflows.train_sections import checked, made, read_sections
 
 if TYPE_CHECKING:
     from brainnet.models.core.recipe import Recipe
@@ -22,18 +23,20 @@ if TYPE_CHECKING:
     from brainnet.models.voxel.synthesis import Scanner
 
 __all__ = [
+    "Settings",
     "Synthesis",
     "Training",
     "find_label_maps",
+    "lineage",
     "load_label_map",
     "load_label_maps",
     "load_training",
+    "read_settings",
 ]
 
 _SECTIONS = ("data", "card", "network", "synthesis", "scanner", "loss", "recipe", "start")
 _DATA = {"label_maps": "", "held_out": [""], "labels": "", "source": "", "licence": ""}
 _CARD = {"intended_use": "", "not_for": "", "licence": ""}
-_KINDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
 #: How far voxels of a label map may be from 1 mm.
 _TOLERANCE = 0.05
 
@@ -73,8 +76,8 @@ class Synthesis:
 
 
 @dataclass(frozen=True)
-class Training:
-    """A training as its file tells it, every path resolved.
+class Settings:
+    """What the training of any task is told, every path resolved.
 
     Parameters
     ----------
@@ -86,8 +89,6 @@ class Training:
         Name of a label table of the package, or the path of one.
     network : dict
         ``name`` and ``options``.
-    synthesis : Synthesis
-    scanner : Scanner
     loss : LossTerms
     recipe : Recipe
     start : Path or None
@@ -102,8 +103,6 @@ class Training:
     held_out: tuple[Path, ...]
     labels: str
     network: dict[str, Any]
-    synthesis: Synthesis
-    scanner: "Scanner"
     loss: "LossTerms"
     recipe: "Recipe"
     start: Path | None
@@ -123,14 +122,31 @@ class Training:
         held_out = {path.name: io.sha256(path) for path in self.held_out}
         return {
             "network": self.network,
-            "synthesis": asdict(self.synthesis),
-            "scanner": asdict(self.scanner),
-            "loss": asdict(self.loss),
+            "loss": _terms(self.loss),
             "recipe": self.recipe.record(),
             "label_maps": {path.name: io.sha256(path) for path in self.label_maps},
             "held_out": held_out,
-            "start": None if self.start is None else _lineage(self.start, held_out),
+            "start": None if self.start is None else lineage(self.start, held_out),
         }
+
+
+@dataclass(frozen=True)
+class Training(Settings):
+    """A training of the brain's segmentation, as its file tells it.
+
+    Parameters
+    ----------
+    synthesis : Synthesis
+    scanner : Scanner
+    """
+
+    synthesis: Synthesis
+    scanner: "Scanner"
+
+    def record(self) -> dict[str, Any]:
+        """Return all that decides the result, as :meth:`Settings.record`."""
+        images = {"synthesis": asdict(self.synthesis), "scanner": asdict(self.scanner)}
+        return super().record() | images
 
 
 def load_training(path: Path | str) -> Training:
@@ -147,34 +163,83 @@ def load_training(path: Path | str) -> Training:
         Not TOML; a section or a name that there is not (the closest one is named); a value of
         another kind, or outside its range; no label maps; a held-out map that is not there.
     """
-    from brainnet.models.core.recipe import Recipe
-    from brainnet.models.voxel.losses import LossTerms
     from brainnet.models.voxel.synthesis import Scanner
 
     path = Path(path)
-    content = _sections(path)
-    data = _checked(path, "data", content.get("data", {}), _DATA)
-    card = _checked(path, "card", content.get("card", {}), _CARD)
-    network = _checked(path, "network", content.get("network", {}), {"name": "", "options": {}})
-    start = _checked(path, "start", content.get("start", {}), {"model": ""})
-    if "label_maps" not in data or len(network) < 2:
-        what = "[data] label_maps, [network] name and [network.options] must all be set"
-        raise DataError(path, what, "brainnet train brain --print-recipe prints a file to edit")
-    maps, held_out = _find_maps(path, data["label_maps"], [*map(str, data.get("held_out", []))])
+    content = read_sections(path, _SECTIONS)
+    data = checked(path, "data", content.get("data", {}), _DATA)
     labels = data.get("labels", "brain")
     return Training(
-        path=path,
-        label_maps=maps,
-        held_out=held_out,
+        **read_settings(path, content, data),
         labels=str(path.parent / labels) if labels.endswith(".tsv") else labels,
-        network=network,
-        synthesis=_made(path, "synthesis", content, Synthesis),
-        scanner=_made(path, "scanner", content, Scanner),
-        loss=_made(path, "loss", content, LossTerms),
-        recipe=_made(path, "recipe", content, Recipe),
-        start=path.parent / start["model"] if start else None,
-        texts={"source": data.get("source", ""), "data_licence": data.get("licence", ""), **card},
+        synthesis=made(path, "synthesis", content, Synthesis),
+        scanner=made(path, "scanner", content, Scanner),
     )
+
+
+def read_settings(
+    path: Path, content: Mapping[str, Any], data: Mapping[str, Any], *, task: str = "brain",
+    others: Collection[str] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Return what :class:`Settings` holds but for ``labels``, by name, each value checked.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : mapping
+        Its sections (:func:`read_sections`).
+    data : mapping
+        Of them ``data``, checked.
+    task : str
+        Whose recipe is named where something is missing.
+    others : collection of str
+        What else than label maps ``held_out`` may name. Where there is any, a training without
+        label maps is one too.
+
+    Raises
+    ------
+    brainnet.io.DataError
+        As :func:`load_training`.
+    """
+    from brainnet.models.core.recipe import Recipe
+    from brainnet.models.voxel.losses import LossTerms
+
+    card = checked(path, "card", content.get("card", {}), _CARD)
+    network = checked(path, "network", content.get("network", {}), {"name": "", "options": {}})
+    start = checked(path, "start", content.get("start", {}), {"model": ""})
+    if ("label_maps" not in data and not others) or len(network) < 2:
+        what = "[data] label_maps, [network] name and [network.options] must all be set"
+        raise DataError(path, what, f"brainnet train {task} --print-recipe prints a file to edit")
+    maps, held_out = _find_maps(path, data, others)
+    return {
+        "path": path,
+        "label_maps": maps,
+        "held_out": held_out,
+        "network": network,
+        "loss": made(path, "loss", content, LossTerms),
+        "recipe": made(path, "recipe", content, Recipe),
+        "start": _start(path.parent, start["model"]) if start else None,
+        "texts": {
+            "source": data.get("source", ""), "data_licence": data.get("licence", ""), **card
+        },
+    }  # fmt: skip
+
+
+def _terms(loss: "LossTerms") -> dict[str, Any]:
+    """Return the terms of a loss as JSON holds them; those of joined structures if there are."""
+    terms = {name: list(value) if isinstance(value, tuple) else value
+             for name, value in asdict(loss).items()}  # fmt: skip
+    joined = bool(terms.get("joined"))
+    return {name: value for name, value in terms.items() if joined or "joined" not in name}
+
+
+def _start(folder: Path, model: str) -> Path:
+    """Return the folder of a model: one beside the file, or a network of the package."""
+    own = folder / model
+    packaged = Path(str(resources.files("brainnet.models.voxel") / "weights")) / model
+    is_name = model == Path(model).name and (packaged / "card.json").is_file()
+    return packaged if is_name and not own.exists() else own
 
 
 def find_label_maps(folder: Path, remedy: str = "Give a folder of label maps") -> list[Path]:
@@ -185,8 +250,17 @@ def find_label_maps(folder: Path, remedy: str = "Give a folder of label maps") -
     return maps
 
 
-def load_label_maps(training: Training, table: "LabelTable") -> list[NDArray[np.int16]]:
+def load_label_maps(
+    training: Settings, table: "LabelTable", *, painted: Collection[str] = ()
+) -> list[NDArray[np.int16]]:
     """Return the label maps that train a network, each checked.
+
+    Parameters
+    ----------
+    training : Settings
+    table : LabelTable
+    painted : collection of str
+        Structures that the synthesis adds: no label map needs them.
 
     Raises
     ------
@@ -203,11 +277,11 @@ def load_label_maps(training: Training, table: "LabelTable") -> list[NDArray[np.
         maps.append(load_label_map(path, table))
         here = _structures(maps[-1], table)
         seen |= here
-        absent = [each for each in table.structures if each not in here]
+        absent = [each for each in table.structures if each not in {*here, *painted}]
         if absent:
             warn(path, f"no {', '.join(absent)}", "The network learns that it can be absent")
-    never = [each for each in table.structures if each not in seen]
-    if never:
+    never = [each for each in table.structures if each not in {*seen, *painted}]
+    if maps and never:
         folder = training.label_maps[0].parent
         what = f"no label map has {', '.join(never)}"
         raise DataError(folder, what, "Take it out of the label table, or add a map that has it")
@@ -259,8 +333,23 @@ def _structures(labels: NDArray[np.int16], table: "LabelTable") -> set[str]:
     return {table.structures[each - 1] for each in set(found[found > 0].tolist())}
 
 
-def _lineage(folder: Path, held_out: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a model is and what trained it; raise where a held-out label map did."""
+def lineage(folder: Path, held_out: Mapping[str, str], *, kind: str = "map") -> dict[str, Any]:
+    """Return what a model is and what trained it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    held_out : mapping
+        Hash of each file that must not have trained it, or what it started from, by its name.
+    kind : str
+        What these are, for the error.
+
+    Raises
+    ------
+    brainnet.io.DataError
+        One of them did.
+    """
     card = io.load_json(folder / "card.json")
     found = {
         "weights_sha256": io.sha256(folder / "weights.safetensors"),
@@ -269,10 +358,11 @@ def _lineage(folder: Path, held_out: Mapping[str, str]) -> dict[str, Any]:
     }
     model = found
     while model:  # it, the one that it started from, and so on
-        trained = _inside(model, "data", "label_maps").values()
+        scans = _inside(model, "data", "scans").get("sha256", [])
+        trained = {*_inside(model, "data", "label_maps").values(), *scans}
         both = [name for name, sha256 in held_out.items() if sha256 in trained]
         if both:
-            what = f"[data] held_out map {both[0]} trained it, or the model that it started from"
+            what = f"[data] held_out {kind} {both[0]} trained it, or the model that it started from"
             raise DataError(folder, what, "Hold out others, or start from another model")
         model = _inside(model, "training", "start") or _inside(model, "training", "from")
     return found
@@ -286,56 +376,19 @@ def _inside(card: Any, *names: str) -> dict[str, Any]:
 
 
 def _find_maps(
-    path: Path, folder: str, held_out: Collection[str]
+    path: Path, data: Mapping[str, Any], others: Collection[str]
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return the label maps of a folder that train, and those that never do."""
-    maps = find_label_maps(path.parent / folder, f"Set [data] label_maps in {path.name}")
+    folder, held_out = data.get("label_maps"), [*map(str, data.get("held_out", []))]
+    remedy = f"Set [data] label_maps in {path.name}"
+    maps = [] if folder is None else find_label_maps(path.parent / folder, remedy)
     stems = {each: each.name.split("_dseg.nii")[0] for each in maps}
-    unknown = sorted(set(held_out) - set(stems.values()))
+    known = {*stems.values(), *others}
+    unknown = sorted(set(held_out) - known)
     if unknown:
-        what = f"[data] held_out names {unknown[0]!r}, which is not in {folder}"
-        raise DataError(path, what, closest(unknown[0], stems.values()))
+        what = f"[data] held_out names {unknown[0]!r}, which is not in {folder or 'the scans'}"
+        raise DataError(path, what, closest(unknown[0], sorted(known)))
     kept = tuple(each for each in maps if stems[each] not in held_out)
-    if not kept:
+    if maps and not kept:
         raise DataError(path, "[data] held_out names every label map", "Leave some to train with")
     return kept, tuple(each for each in maps if stems[each] in held_out)
-
-
-def _sections(path: Path) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(io.load_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(path, f"is not TOML: {error}", "Correct it at that place") from error
-    for name, held in content.items():
-        if not isinstance(held, dict):
-            remedy = f"Put it under one of [{'], ['.join(_SECTIONS)}]"
-            raise DataError(path, f"{name} = {held!r:.40} stands in no section", remedy)
-        if name not in _SECTIONS:
-            raise DataError(path, f"has no section [{name}]", closest(name, _SECTIONS))
-    return content
-
-
-def _checked(
-    path: Path, section: str, given: Mapping[str, Any], known: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return a section's values after holding each against one of its kind."""
-    for name, value in given.items():
-        if name not in known:
-            raise DataError(path, f"[{section}] has no {name!r}", closest(name, known))
-        kind = type(known[name])
-        fits = isinstance(value, (int, float) if kind is float else kind)
-        if not fits or isinstance(value, bool):
-            what = f"[{section}] {name} is {value!r:.40}"
-            raise DataError(path, what, f"Give {_KINDS[kind]}")
-    return dict(given)
-
-
-def _made(path: Path, section: str, content: Mapping[str, Any], kind: type[Any]) -> Any:
-    """Return a dataclass filled from a section; what it refuses is an error of the file."""
-    plain = kind()
-    known = {each.name: getattr(plain, each.name) for each in fields(kind)}
-    given = _checked(path, section, content.get(section, {}), known)
-    try:
-        return kind(**given)
-    except ValueError as error:
-        raise DataError(path, f"[{section}] {error}", f"Correct it in [{section}]") from error

@@ -1,9 +1,9 @@
 """Train a segmentation network on synthesised images: data and a recipe in, a checkpoint out."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,30 @@ from brainnet.models.core.networks import build_network
 from brainnet.models.core.pretrain import start_from
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.core.state import History
+from brainnet.models.voxel.labels import LabelTable
 from brainnet.models.voxel.losses import LossTerms, SegmentationLoss
-from brainnet.models.voxel.synthesis import HeadSynthesis
 
-__all__ = ["Epoch", "train_segmentation"]
+__all__ = ["Epoch", "Samples", "train_segmentation"]
+
+Loss = Callable[[nn.Module, Mapping[str, Tensor]], Tensor]
+
+
+class Samples(Protocol):
+    """Endless images with their truth."""
+
+    @property
+    def table(self) -> LabelTable:
+        """What is told apart."""
+
+    @property
+    def shapes(self) -> Sequence[tuple[int, int, int]]:
+        """Fields of view, voxels."""
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Return a sample, always the same for its number; its ``image`` is ``(1, *shape)``."""
+
+    def shares(self) -> Tensor:
+        """Return the mean share of a field of view of background and each structure."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +45,7 @@ class Epoch(Sequence[dict[str, Tensor]]):
 
     Parameters
     ----------
-    synthesis : HeadSynthesis
+    synthesis : Samples
     number : int
         Which epoch.
     length : int
@@ -35,7 +55,7 @@ class Epoch(Sequence[dict[str, Tensor]]):
         (:class:`~brainnet.models.voxel.losses.SegmentationLoss`).
     """
 
-    synthesis: HeadSynthesis
+    synthesis: Samples
     number: int
     length: int
     balance: float = 0.0
@@ -54,12 +74,12 @@ class Epoch(Sequence[dict[str, Tensor]]):
 
 def train_segmentation(
     network: Mapping[str, Any],
-    synthesis: HeadSynthesis,
+    synthesis: Samples,
     *,
     recipe: Recipe,
     n_an_epoch: int = 100,
     balance: float = 0.0,
-    loss: LossTerms | None = None,
+    loss: LossTerms | Loss | None = None,
     start: Mapping[str, Tensor] | None = None,
     **options: Any,
 ) -> tuple[nn.Module, History]:
@@ -72,15 +92,16 @@ def train_segmentation(
     network : mapping
         ``name`` and ``options`` of :func:`~brainnet.models.core.networks.build_network`; the
         output channels are set from the table.
-    synthesis : HeadSynthesis
+    synthesis : Samples
         Images and their structures.
     recipe : Recipe
     n_an_epoch : int
         Images an epoch.
     balance : float
         How far small structures weigh more at the start; it falls to 0 half-way through.
-    loss : LossTerms, optional
-        What it lowers; Dice and cross-entropy by default.
+    loss : LossTerms or callable, optional
+        What it lowers; Dice and cross-entropy by default. Of samples that are more than shares of
+        structures, a function of the network and a batch.
     start : mapping, optional
         Weights to start from (of pre-training, or of another task): those whose name and shape
         are the network's are taken.
@@ -105,6 +126,7 @@ def train_segmentation(
     --------
     >>> import numpy as np
     >>> from brainnet.models.voxel.labels import load_labels
+    >>> from brainnet.models.voxel.synthesis import HeadSynthesis
     >>> label_map = np.full((24, 24, 24), 2, dtype=np.int16)  # white matter all over
     >>> synthesis = HeadSynthesis([label_map], load_labels("brain"), shapes=[(16, 16, 16)])
     >>> network = {"name": "SegResNet", "options": {"spatial_dims": 3, "init_filters": 8}}
@@ -119,19 +141,21 @@ def train_segmentation(
     if start is not None:
         start_from(model, start)
     _check_views(model, synthesis)
+    if loss is None or isinstance(loss, LossTerms):
+        loss = SegmentationLoss(synthesis.table, shares=synthesis.shares(), terms=loss)
     history = fit(
         model,
         lambda epoch: Epoch(
             synthesis, epoch, n_an_epoch, balance * max(0.0, 1 - 2 * epoch / recipe.n_epochs)
         ),
-        SegmentationLoss(synthesis.table, shares=synthesis.shares(), terms=loss),
+        loss,
         recipe=recipe,
         **options,
     )
     return model, history
 
 
-def _check_views(model: nn.Module, synthesis: HeadSynthesis) -> None:
+def _check_views(model: nn.Module, synthesis: Samples) -> None:
     """Raise where the network does not give every field of view back; nothing is computed."""
     hollow = copy.deepcopy(model).to("meta").eval()
     for shape in sorted(set(synthesis.shapes)):
