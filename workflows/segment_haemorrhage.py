@@ -120,9 +120,9 @@ def segment_haemorrhage(
     Notes
     -----
     Written are, named after the image: ``seg-haemorrhage_dseg`` (with ``seg-haemorrhage_dseg.tsv``
-    for all), ``desc-lesions_dseg``, ``label-haemorrhage_probseg``, ``haemorrhage.json`` (the
-    findings) and ``haemorrhage.html``; where the scan was DICOM ``haemorrhage.dcm`` (DICOM SEG);
-    and ``group_haemorrhage.tsv``, a row for every scan in ``out_dir``.
+    for all), ``desc-lesions_dseg``, ``label-haemorrhage_probseg``, ``haemorrhage-findings.json``
+    and ``haemorrhage.html``; where the scan was DICOM ``haemorrhage.dcm`` (DICOM SEG); and
+    ``group_haemorrhage.tsv``, a row for every scan in ``out_dir``.
     """
     out_dir = Path(out_dir)
     found = find_scans(images, out_dir, labels=labels)
@@ -216,7 +216,7 @@ def _one(image: Image, found: Scans, model: Paths, max_memory: float) -> CTResul
         if image.source in found.series:
             notes = (*notes, *_write_seg(image, made, found.series[image.source], model))
         findings = findings | {"flags": [*notes, *findings["flags"]]}
-        io.save_json(findings, _named(image, ".json"))
+        io.save_json(findings, _named(image, "-findings.json"))
         for each in notes:
             steps.warn(each)
         path = page.run(image, _named(image, ".html"), made, model, steps)
@@ -240,7 +240,7 @@ def _made(image: Image, model: Paths, max_memory: float, steps: Steps) -> Paths:
         ).outputs
     finally:
         if not outputs["dseg"].exists():
-            for extension in (".json", ".html", ".dcm"):
+            for extension in ("-findings.json", ".html", ".dcm"):
                 path = _named(image, extension)
                 path.unlink(missing_ok=True)
                 sidecar_path(path).unlink(missing_ok=True)

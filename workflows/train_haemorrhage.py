@@ -1,5 +1,6 @@
 """Train the network of haemorrhages in head CT: label maps, scans of patients, or both."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from brainnet.workflows.train_haemorrhage_config import (
     HaemorrhageTraining,
     load_haemorrhage_training,
 )
+from brainnet.workflows.train_judgement import judge
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +83,9 @@ def train_haemorrhage(
     maps = load_label_maps(training, table, painted=painted)
     patients = _patients(training, table)
 
+    made = _synthesis(training, table, maps) if maps else None
+
     def samples(_: "torch.device") -> "HaemorrhageSynthesis | MixedSamples":
-        made = _synthesis(training, table, maps) if maps else None
         if patients is None or training.scans is None:
             assert made is not None
             return made
@@ -98,7 +101,10 @@ def train_haemorrhage(
         None if patients is None else loss,
     )  # fmt: skip
     hardware = Hardware(accelerator, devices, precision, threads, progress)
-    return train_network(job, out_dir, hardware)
+    folder = train_network(job, out_dir, hardware)
+    if made is not None and settings.n_judged and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        judge(folder, made, n_scans=settings.n_judged, progress=progress)
+    return folder
 
 
 def haemorrhage_card(

@@ -42,16 +42,22 @@ class HeadCTs:
     balance : float
         How far small structures weigh more in the loss at the start, 0 to 1; it falls to 0
         half-way through.
+    n_judged : int
+        Whole heads, synthesised too, on which volumes' intervals and probabilities are fitted
+        after the training.
     """
 
     voxel_size: float = 2.0
     shapes: list[Any] = field(default_factory=lambda: [[80, 96, 80]])
     n_an_epoch: int = 100
     balance: float = 0.0
+    n_judged: int = 0
 
     def __post_init__(self) -> None:
         if self.n_an_epoch < 1:
             raise ValueError(f"n_an_epoch must be 1 or more; got {self.n_an_epoch}.")
+        if self.n_judged < 0:
+            raise ValueError(f"n_judged must be 0 or more; got {self.n_judged}.")
         if not 0 <= self.balance <= 1:
             raise ValueError(f"balance must be in [0, 1]; got {self.balance}.")
         if not self.voxel_size > 0:

@@ -32,17 +32,18 @@ class LossTerms:
         Over voxels; focal loss weighs by (1 - p) ** 2, so that what is known counts little.
     side_weight : float
         Weight of the side's cross-entropy, averaged over voxels of structures with sides.
-    joined : sequence of str
-        Structures that are rare, alike and seldom there, such as kinds of haemorrhage: they have
-        terms of their own, as one structure (overlap and voxels) and against one another (voxels
-        of any of them). Without these a network that knows the common structures never finds them.
+    joined : sequence of sequences of str
+        Groups of structures that are rare, alike and seldom there, such as kinds of haemorrhage:
+        each has terms of its own, as one structure (overlap and voxels) and of its members against
+        one another (voxels of any of them). Without these a network that knows the common
+        structures never finds them.
     joined_weight : float
         Weight of these terms.
 
     Raises
     ------
     ValueError
-        No such term; a weight that is not finite, or below 0; one structure alone in ``joined``.
+        No such term; a weight that is not finite, or below 0; an empty group in ``joined``.
 
     References
     ----------
@@ -53,7 +54,7 @@ class LossTerms:
     overlap: Overlap = "dice"
     voxel: Voxel = "cross-entropy"
     side_weight: float = 0.5
-    joined: Sequence[str] = ()
+    joined: Sequence[Sequence[str]] = ()
     joined_weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -65,8 +66,8 @@ class LossTerms:
             raise ValueError(f"side_weight must be 0 or more; got {self.side_weight}.")
         if not 0 <= self.joined_weight < math.inf:
             raise ValueError(f"joined_weight must be 0 or more; got {self.joined_weight}.")
-        if isinstance(self.joined, str) or len(set(self.joined)) == 1:
-            raise ValueError(f"joined must name two structures or more; got {self.joined!r}.")
+        if isinstance(self.joined, str) or any(isinstance(g, str) or not g for g in self.joined):
+            raise ValueError(f"joined must be groups of structures; got {self.joined!r}.")
 
 
 class SegmentationLoss:
@@ -91,10 +92,12 @@ class SegmentationLoss:
     ) -> None:
         self.n_shares, self.has_sides = 1 + table.n_structures, table.has_sides
         self.shares, self.terms = shares, terms or LossTerms()
-        if missing := [each for each in self.terms.joined if each not in table.structures]:
+        named = [each for group in self.terms.joined for each in group]
+        if missing := [each for each in named if each not in table.structures]:
             raise ValueError(f"joined must be structures of the table; got {', '.join(missing)}.")
-        self.joined = [1 + table.structures.index(each) for each in self.terms.joined]
-        self.others = [each for each in range(self.n_shares) if each not in self.joined]
+        self.joined = [
+            [1 + table.structures.index(each) for each in group] for group in self.terms.joined
+        ]
         kind = DiceLoss if self.terms.overlap == "dice" else GeneralizedDiceLoss
         self.overlap = kind(softmax=True, include_background=False)
         self.focal = FocalLoss(use_softmax=True, reduction="none")
@@ -108,14 +111,15 @@ class SegmentationLoss:
         loss = loss + self._voxels(structures, target, weight)
         if self.has_sides:
             loss = loss + self.terms.side_weight * self._side(logits[:, -1], batch["side"])
-        if self.joined:
-            loss = loss + self.terms.joined_weight * self._joined(structures, target)
+        for group in self.joined:
+            loss = loss + self.terms.joined_weight * self._joined(structures, target, group)
         return loss
 
-    def _joined(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _joined(self, logits: Tensor, target: Tensor, group: Sequence[int]) -> Tensor:
         """Overlap and cross-entropy of some structures as one, and of them among themselves."""
-        own, kinds = logits[:, self.joined], target[:, self.joined]
-        odds = own.logsumexp(dim=1) - logits[:, self.others].logsumexp(dim=1)
+        others = [each for each in range(self.n_shares) if each not in group]
+        own, kinds = logits[:, group], target[:, group]
+        odds = own.logsumexp(dim=1) - logits[:, others].logsumexp(dim=1)
         share, there = odds.sigmoid().flatten(1), kinds.sum(dim=1).clamp(0, 1)
         flat = there.flatten(1)
         both, either = (share * flat).sum(dim=1), (share + flat).sum(dim=1)

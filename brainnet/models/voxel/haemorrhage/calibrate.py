@@ -11,7 +11,7 @@ from scipy import ndimage
 from brainnet.models.voxel.haemorrhage.outline import KINDS, Judgement, Outline, Piece
 from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis
 
-__all__ = ["Case", "case_of", "fit_judgement", "made_scan"]
+__all__ = ["EDGES", "Case", "case_of", "dice_at", "fit_judgement", "made_scan"]
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +19,9 @@ _OVERLAP = 0.1  # share of an outline that must be blood for it to be one
 _LEAST_TRUE_ML = 0.1
 _PENALTY = 0.02  # of the logistic fits: they stay finite where classes are apart
 _STEPS = 60
+#: Probabilities at which outlines may run.
+EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_LEASTS = np.round(np.arange(0.1, 0.91, 0.05), 2)
 
 
 class Case(NamedTuple):
@@ -70,10 +73,7 @@ def case_of(outlined: Outline, truth: NDArray[np.bool_], affine: NDArray[np.floa
     affine : (4, 4) array
         Of the truth, RAS mm.
     """
-    index = np.linalg.inv(affine) @ outlined.affine
-    on_fine = ndimage.affine_transform(
-        truth.astype(np.float32), index[:3, :3], index[:3, 3], outlined.blood.shape, order=1
-    ) > 0.5  # fmt: skip
+    on_fine = _on_fine(outlined, truth, affine)
     every: Sequence[Piece] = (*outlined.pieces, *outlined.left_out)
     pieces = [
         (each.volume_ml, each.mean, float(on_fine[each.box][each.mask].mean()) > _OVERLAP)
@@ -86,7 +86,40 @@ def case_of(outlined: Outline, truth: NDArray[np.bool_], affine: NDArray[np.floa
     return Case(pieces, volumes, true_ml > _LEAST_TRUE_ML)
 
 
-def fit_judgement(cases: Sequence[Case], *, coverage: float = 0.9, floor: float = 0.1) -> Judgement:
+def dice_at(
+    outlined: Outline, truth: NDArray[np.bool_], affine: NDArray[np.float64]
+) -> list[float]:
+    """Return the overlap with the truth of outlines at each of :data:`EDGES`, nothing left out.
+
+    Parameters
+    ----------
+    outlined, truth, affine
+        As in :func:`case_of`.
+    """
+    on_fine = _on_fine(outlined, truth, affine)
+    n_true = on_fine.sum()
+    found = []
+    for edge in EDGES:
+        own = outlined.blood > edge
+        found.append(float(2 * (own & on_fine).sum() / max(1, own.sum() + n_true)))
+    return found
+
+
+def _on_fine(
+    outlined: Outline, truth: NDArray[np.bool_], affine: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return the truth on the grid of outlines."""
+    index = np.linalg.inv(affine) @ outlined.affine
+    found = ndimage.affine_transform(
+        truth.astype(np.float32), index[:3, :3], index[:3, 3], outlined.blood.shape, order=1
+    )
+    return np.asarray(found > 0.5)
+
+
+def fit_judgement(
+    cases: Sequence[Case], *, edge: float = 0.5, coverage: float = 0.9, floor: float = 0.1,
+    false: float = 0.1,
+) -> Judgement:  # fmt: skip
     """Fit a judgement to scans.
 
     Two logistic models (is an outline blood, from its size and mean probability; does a scan show
@@ -98,10 +131,15 @@ def fit_judgement(cases: Sequence[Case], *, coverage: float = 0.9, floor: float 
     ----------
     cases : sequence of Case
         Of outlines made with ``Judgement(least=0, least_ml=0.1)``.
+    edge : float
+        At which the outlines run.
     coverage : float
         Share of volumes that are to lie in their interval, in (0, 1).
     floor : float
         Of the judgement.
+    false : float
+        Outlines that are no blood, at most so many a scan: the least probability of an outline
+        that is kept is the lowest with which there are no more, 0.9 if there is none.
 
     Raises
     ------
@@ -134,6 +172,9 @@ def fit_judgement(cases: Sequence[Case], *, coverage: float = 0.9, floor: float 
     volumes = np.array([each for case in cases for each in case.volumes], dtype=np.float64)
     scale = float(np.exp(np.median(np.log(volumes[:, 2] / volumes[:, 0]))))
     errors = np.abs(np.log(volumes[:, 2] / (scale * volumes[:, 0]))) / (floor + volumes[:, 1])
+    said = np.array([found.lesion_probability(*each[:2]) for each in pieces])
+    wrong = np.array([np.sum((said >= each) & (pieces[:, 2] == 0)) for each in _LEASTS])
+    enough = np.flatnonzero(wrong <= false * len(cases))
     at = min(1.0, coverage * (1 + 1 / len(errors)))
     return Judgement(
         lesion=(lesion[0], lesion[1], lesion[2]),
@@ -141,6 +182,8 @@ def fit_judgement(cases: Sequence[Case], *, coverage: float = 0.9, floor: float 
         spread=float(np.quantile(errors, at, method="higher")),
         floor=floor,
         scale=scale,
+        least=float(_LEASTS[enough[0]]) if enough.size else float(_LEASTS[-1]),
+        edge=edge,
     )
 
 

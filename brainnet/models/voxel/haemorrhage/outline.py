@@ -29,7 +29,6 @@ KINDS: Mapping[str, int] = {
 OEDEMA = 16
 #: Edge of the voxels on which haemorrhages are measured, mm.
 FINE = 1.0
-_EDGE = 0.5
 _SHELL = (0.25, 0.75)  # probabilities between which a border is uncertain
 _JOINED = {"subarachnoid": 5}  # mm that pieces of one haemorrhage may lie apart
 _MINOR, _MINOR_ML = 0.25, 1.5  # a piece so small beside one of another kind is of that kind
@@ -56,11 +55,13 @@ class Judgement:
         Outlines that are less likely are left out, in [0, 1].
     least_ml : float
         Outlines that are smaller are left out.
+    edge : float
+        Probability of blood at which an outline runs, in (0, 1).
 
     Raises
     ------
     ValueError
-        A number that is not finite, or a ``least`` outside [0, 1].
+        A number that is not finite, a ``least`` outside [0, 1] or an ``edge`` outside (0, 1).
     """
 
     lesion: tuple[float, float, float] = (0.0, 0.6, 1.0)
@@ -70,11 +71,17 @@ class Judgement:
     scale: float = 1.0
     least: float = 0.5
     least_ml: float = 0.1
+    edge: float = 0.5
 
     def __post_init__(self) -> None:
         numbers = [*self.lesion, *self.scan, self.spread, self.floor, self.scale, self.least_ml]
-        if not all(math.isfinite(each) for each in numbers) or not 0 <= self.least <= 1:
-            raise ValueError(f"a judgement must be of finite numbers, least in [0, 1]; got {self}.")
+        if not all(math.isfinite(each) for each in numbers) or not (
+            0 <= self.least <= 1 and 0 < self.edge < 1
+        ):
+            raise ValueError(
+                "a judgement must be of finite numbers, least in [0, 1] and edge in (0, 1); got "
+                f"{self}."
+            )
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> "Judgement":
@@ -86,6 +93,7 @@ class Judgement:
         0.4
         """
         given = dict(card.get("judgement") or {})
+        given.pop("n_scans", None)
         for name in ("lesion", "scan"):
             if name in given:
                 given[name] = tuple(given[name])
@@ -231,7 +239,7 @@ def outline(
     share, fine = fine_grid(probabilities, affine, float(affine[0, 0]))
     by_kind = share[[channels(table, (f"{kind} haemorrhage",))[0] for kind in KINDS]]
     blood = by_kind.sum(dim=0)
-    near = (blood > _SHELL[0]).numpy()
+    near = (blood > min(judgement.edge, _SHELL[0])).numpy()
     pieces: list[Piece] = []
     if near.any():
         box = _wider(ndimage.find_objects(near.astype(np.uint8))[0], 2, near.shape)
@@ -263,7 +271,7 @@ def _is_kept(piece: Piece, judgement: Judgement) -> bool:
 def _pieces(kinds: Floats, box: tuple[slice, ...], judgement: Judgement) -> list[Piece]:
     """Return pieces of one kind each of ``(n_kinds, ...)`` probabilities in a box."""
     blood = kinds.sum(axis=0)
-    kind_of = np.where(blood > _EDGE, 1 + kinds.argmax(axis=0), 0).astype(np.uint8)
+    kind_of = np.where(blood > judgement.edge, 1 + kinds.argmax(axis=0), 0).astype(np.uint8)
     _join_minor(kind_of)
     found = []
     for number, kind in enumerate(KINDS, 1):

@@ -100,7 +100,9 @@ def read_ct(
     posterior, affine = _posterior(check, segmenter, flips, max_memory)
     judgement = Judgement.of(segmenter.card)
     outlined = outline(posterior, affine, segmenter.table, judgement)
-    labels, lesions, probability = _painted(posterior, affine, outlined, segmenter.table, check.img)
+    labels, lesions, probability = _painted(
+        posterior, affine, outlined, segmenter.table, check.img, judgement.edge
+    )
     labels_img, lesions_img = (image_like(each, check.img) for each in (labels, lesions))
     return Reading(
         img=check.img,
@@ -113,7 +115,7 @@ def read_ct(
             table=segmenter.table,
             judgement=judgement,
             lesions_img=lesions_img,
-            located=locate(labels_img, lesions_img) if np.isin(labels, (1, 2)).any() else None,
+            located=locate(labels_img, lesions_img),
         ),
         outline=outlined,
     )
@@ -159,7 +161,7 @@ def _posterior(
 
 def _painted(
     posterior: Tensor, affine: NDArray[np.float64], outlined: Outline, table: LabelTable,
-    img: Nifti1Image,
+    img: Nifti1Image, edge: float,
 ) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.float32]]:  # fmt: skip
     """Return labels, numbers of haemorrhages and the probability of one on the scan's grid."""
     shape = (img.shape[0], img.shape[1], img.shape[2])
@@ -179,7 +181,7 @@ def _painted(
         fine = ((places + 0.5) * times - 0.5).round().long()
         sizes = torch.tensor(lesion_at.shape)[:, None]
         lesion = lesion_at[tuple(fine.clamp(min=0).minimum(sizes - 1))].numpy()
-        lesion = np.where((blood > 0.5).numpy(), lesion, 0)
+        lesion = np.where((blood > edge).numpy(), lesion, 0)
         rest = table.indices[others][found[others].argmax(dim=0).numpy()]
         labels.reshape(-1)[where] = np.where(lesion > 0, number_of[lesion], rest)
         lesions.reshape(-1)[where] = lesion

@@ -1,5 +1,7 @@
 """Head CT with haemorrhages, synthesised from label maps as a network trains."""
 
+import copy
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -23,6 +25,7 @@ _TISSUE = {name: number for number, name in enumerate(TISSUES)}
 _VENTRICLES = ("lateral ventricle", "midline ventricle")
 _OEDEMA = "perihaematomal oedema"
 _FAR = 2**40  # numbers that no training reaches
+_MARGIN = 16  # mm
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,20 @@ class HaemorrhageSynthesis:
             side = side.flip(0)
         return {"units": scan(units, scene, self.scanner, draw), "structure": structure,
                 "side": side}  # fmt: skip
+
+    def whole(self, voxel_size: float) -> "HaemorrhageSynthesis":
+        """Return the same heads, each in a field of view that holds all of it.
+
+        Parameters
+        ----------
+        voxel_size : float
+            mm.
+        """
+        extent = torch.tensor([each.labels.shape for each in self.heads]).amax(dim=0)
+        nx, ny, nz = (math.ceil((int(n) + _MARGIN) / voxel_size) for n in extent)
+        found = copy.copy(self)
+        found.voxel_size, found.shapes = voxel_size, [(nx, ny, nz)]
+        return found
 
     def shares(self) -> Tensor:
         """Return the mean share of a field of view of background and each structure."""

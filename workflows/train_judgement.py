@@ -1,0 +1,78 @@
+"""After training on head CT: what turns the network's outlines into statements, in its card."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brainnet import io
+from brainnet.io.files import warn
+
+if TYPE_CHECKING:
+    from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis
+
+__all__ = ["judge"]
+
+_FIRST = 2**41  # scans that no training reaches
+_VOXEL_SIZE = 1.5  # mm
+_FOR_EDGE = 4  # one of so many scans
+
+
+def judge(folder: Path, synthesis: "HaemorrhageSynthesis", *, n_scans: int, progress: bool) -> None:
+    """Fit a judgement to whole heads that the network has not seen, and write it in its card.
+
+    The heads are synthesised from the maps that it was trained on: what is held out stays so.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the network and its card.
+    synthesis : HaemorrhageSynthesis
+        As in training.
+    n_scans : int
+    progress : bool
+        Show a bar.
+
+    Warns
+    -----
+    DataWarning
+        Nothing could be fitted, as of a network that finds nothing: the card stays as it is.
+    """
+    from tqdm import tqdm
+
+    from brainnet.imaging.hounsfield import NotACT
+    from brainnet.models.voxel.haemorrhage.calibrate import (
+        EDGES,
+        case_of,
+        dice_at,
+        fit_judgement,
+        made_scan,
+    )  # fmt: skip
+    from brainnet.models.voxel.haemorrhage.outline import Judgement
+    from brainnet.models.voxel.haemorrhage.read import outline_ct
+    from brainnet.models.voxel.segment import load_segmenter
+
+    segmenter = load_segmenter(folder, task="haemorrhage")
+    heads = synthesis.whole(_VOXEL_SIZE)
+    every, dices, cases = Judgement(least=0.0), [], []
+    for number in tqdm(range(n_scans), desc="judging", unit="scan", disable=not progress):
+        if number == n_scans // _FOR_EDGE:  # those before decide where outlines run
+            means = np.mean(dices, axis=0) if dices else np.zeros(len(EDGES))
+            every = Judgement(least=0.0, edge=EDGES[int(means.argmax())])
+        img, truth = made_scan(heads, _FIRST + number)
+        try:
+            outlined = outline_ct(img, segmenter, judgement=every)
+        except NotACT:  # a scan of which the field of view shows too little
+            continue
+        if number >= n_scans // _FOR_EDGE:
+            cases.append(case_of(outlined, truth > 0, img.affine))
+        elif (truth > 0).any():
+            dices.append(dice_at(outlined, truth > 0, img.affine))
+    path = folder / "card.json"
+    card = io.load_json(path)
+    try:
+        card["judgement"] = fit_judgement(cases, edge=every.edge).record() | {"n_scans": len(cases)}
+    except ValueError as error:
+        warn(f"{path}: no probabilities and intervals were fitted: {error}")
+        return
+    io.save_json(card, path)
