@@ -217,6 +217,11 @@ def test_not_a_number_anywhere_or_in_part(tmp_path):
 def test_one_single_value_everywhere(tmp_path):
     refused(put(tmp_path, nifti(np.zeros((4, 4, 4), np.int16))), "every voxel is 0")
     refused(put(tmp_path, nifti(np.full((4, 4, 4), 7, np.float32))), "every voxel is 7")
+    labels = nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), AFFINE)
+    labels.header.set_intent("label")  # of labels there may be none
+    again = io.load_img(io.save_img(labels, tmp_path / "labels.nii.gz"))
+    assert not np.asarray(again.dataobj).any()
+    assert int(again.header["intent_code"]) == 1002
     assert io.load_img(put(tmp_path, nifti(np.ones((4, 4, 4), np.uint8)))).shape == (4, 4, 4)
 
 

@@ -72,7 +72,8 @@ def load_img(path: Path | str, *, ndim: int | tuple[int, ...] | None = None) -> 
         colour voxels; no affine, or one that is not finite, not invertible, sheared, over 10 m
         from the origin, or with voxels outside 0.1 to 20 mm; sform and qform of one code more
         than a voxel apart; under 1 % finite voxels; one single value everywhere (but for a full
-        uint8 mask and a zero displacement field); whole numbers that float32 would have to round.
+        uint8 mask, a zero displacement field and labels, by their intent, of which there are
+        none); whole numbers that float32 would have to round.
         An image of over 16 GiB (`MAX_IMAGE_BYTES`), or of over 1 GiB and 200 times its gzip file,
         or one that does not fit into the memory.
 
@@ -115,7 +116,7 @@ def save_img(img: Nifti1Image, path: Path | str) -> Path:
     """Write a NIfTI-1 image whole or not at all, and return its path.
 
     The header is the minimal one: one affine in both forms (code 3, 4 or 5 of the image's sform,
-    else 1), mm and seconds, the vector intent if there is one. Floating data are stored as float32
+    else 1), mm and seconds, the intent of vectors or labels if there is one. Floating data are stored as float32
     with slope 1, booleans as uint8, 64-bit integers as int32, other integers as they are.
 
     Parameters

@@ -60,6 +60,7 @@ _KINDS: dict[int, tuple[Any, slice, bytes]] = {  # by header size: class, place 
 }
 _TIME_UNITS = {0: 1.0, 8: 1.0, 16: 1e-3, 24: 1e-6}
 _VECTOR_INTENTS = (1006, 1007)  # NIFTI_INTENT_DISPVECT, NIFTI_INTENT_VECTOR
+LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 
 
 def decode(raw: bytearray, path: Path) -> Nifti1Image:
@@ -101,7 +102,7 @@ def build(
         zooms = list(img.header.get_zooms())
         zooms[3] = t_r
         img.header.set_zooms(zooms)
-    if intent in _VECTOR_INTENTS:
+    if intent in (*_VECTOR_INTENTS, LABEL_INTENT):
         img.header.set_intent(intent)
     return img
 
@@ -126,7 +127,8 @@ def check_values(data: NDArray[Any], path: Path, *, intent: int = 0) -> None:
     """Raise or warn where the voxels cannot be a measurement.
 
     Refused: fewer than 1 % finite voxels; one single value everywhere. Allowed: a zero
-    displacement field, and a mask (uint8) that is 1 everywhere. Warned about: any other voxel
+    displacement field, a mask (uint8) that is 1 everywhere, and an image of labels (by its intent)
+    that has none. Warned about: any other voxel
     that is not finite; volumes of a series without any contrast.
     """
     share = 1.0
@@ -141,7 +143,8 @@ def check_values(data: NDArray[Any], path: Path, *, intent: int = 0) -> None:
     if intent in _VECTOR_INTENTS:
         return
     low, high = _extent(data)
-    if low == high and not (data.dtype == np.uint8 and low == 1):
+    no_label = intent == LABEL_INTENT and low == 0
+    if low == high and not no_label and not (data.dtype == np.uint8 and low == 1):
         raise DataError(path, f"every voxel is {low:g}", "Recompute or export the image again")
     step = float(np.spacing(np.float32(max(abs(low), abs(high)))))
     if data.dtype.kind == "f" and high - low < MIN_LEVELS * step and high > low:

@@ -104,6 +104,8 @@ def read_ct(
         posterior, affine, outlined, segmenter.table, check.img, judgement.edge
     )
     labels_img, lesions_img = (image_like(each, check.img) for each in (labels, lesions))
+    for each in (labels_img, lesions_img):
+        each.header.set_intent("label")  # there may be none
     return Reading(
         img=check.img,
         labels_img=labels_img,
