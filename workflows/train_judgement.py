@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brainnet import io
 from brainnet.io.files import warn
 
 if TYPE_CHECKING:
@@ -38,9 +37,11 @@ def judge(folder: Path, synthesis: "HaemorrhageSynthesis", *, n_scans: int, prog
     DataWarning
         Nothing could be fitted, as of a network that finds nothing: the card stays as it is.
     """
+    import torch
     from tqdm import tqdm
 
     from brainnet.imaging.hounsfield import NotACT
+    from brainnet.models.core.checkpoint import CARD, save_checkpoint
     from brainnet.models.voxel.haemorrhage.calibrate import (
         EDGES,
         case_of,
@@ -54,7 +55,8 @@ def judge(folder: Path, synthesis: "HaemorrhageSynthesis", *, n_scans: int, prog
 
     segmenter = load_segmenter(folder, task="haemorrhage")
     heads = synthesis.whole(_VOXEL_SIZE)
-    every, dices, cases = Judgement(least=0.0), [], []
+    every, cases = Judgement(least=0.0), []
+    dices: list[list[float]] = []
     for number in tqdm(range(n_scans), desc="judging", unit="scan", disable=not progress):
         if number == n_scans // _FOR_EDGE:  # those before decide where outlines run
             means = np.mean(dices, axis=0) if dices else np.zeros(len(EDGES))
@@ -68,11 +70,11 @@ def judge(folder: Path, synthesis: "HaemorrhageSynthesis", *, n_scans: int, prog
             cases.append(case_of(outlined, truth > 0, img.affine))
         elif (truth > 0).any():
             dices.append(dice_at(outlined, truth > 0, img.affine))
-    path = folder / "card.json"
-    card = io.load_json(path)
     try:
-        card["judgement"] = fit_judgement(cases, edge=every.edge).record() | {"n_scans": len(cases)}
+        judgement = fit_judgement(cases, edge=every.edge)
     except ValueError as error:
-        warn(f"{path}: no probabilities and intervals were fitted: {error}")
+        what = f"no probabilities and intervals were fitted: {str(error).rstrip('.')}"
+        warn(folder / CARD, what, "Those of no network in particular are used")
         return
-    io.save_json(card, path)
+    card = segmenter.card | {"judgement": judgement.record() | {"n_scans": len(cases)}}
+    save_checkpoint(folder, segmenter.network, card, dtype=torch.bfloat16)

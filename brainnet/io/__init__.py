@@ -116,8 +116,9 @@ def save_img(img: Nifti1Image, path: Path | str) -> Path:
     """Write a NIfTI-1 image whole or not at all, and return its path.
 
     The header is the minimal one: one affine in both forms (code 3, 4 or 5 of the image's sform,
-    else 1), mm and seconds, the intent of vectors or labels if there is one. Floating data are stored as float32
-    with slope 1, booleans as uint8, 64-bit integers as int32, other integers as they are.
+    else 1), mm and seconds, the intent of vectors or labels if there is one. Floating data are
+    stored as float32 with slope 1, booleans as uint8, 64-bit integers as int32, other integers as
+    they are.
 
     Parameters
     ----------

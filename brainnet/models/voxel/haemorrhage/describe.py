@@ -34,6 +34,8 @@ NOTE = (
 #: Share of volumes that should lie in their interval.
 INTERVAL = 0.9
 _BELOW = 30.0  # mm below the lateral ventricles' middle where the fourth ventricle begins
+_LOW = 0.35  # share of the lateral ventricles that may lie below their bodies
+_LEAST_HEIGHT = 10  # mm of bodies without which a shift is looked for at a usual height
 _BOTH = 0.25  # share on the lesser side from which a haemorrhage is on both
 _WIDE = 0.3  # Evans index of enlarged ventricles
 _CUBE = (FINE, FINE, FINE)
@@ -115,7 +117,7 @@ def describe(
             | scans[number]
             for number, piece in enumerate(outlined.pieces)
         ],
-        "midline_shift": _shift(halves),
+        "midline_shift": _shift(halves, outlined, check.img),
         "ventricles": _ventricles(outlined, halves),
         "cisterns": _cisterns(outlined, halves, located),
         "oedema_ratio": _ratio(volumes["oedema"]["value"], volumes["intraparenchymal"]["value"]),
@@ -237,7 +239,7 @@ def _on_scan(img: Nifti1Image, lesions_img: Nifti1Image, n_lesions: int) -> list
     spacing = np.empty(3)
     spacing[order[:, 0].astype(int)] = zooms
     sizes = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-    found = []
+    found: list[dict[str, Any]] = []
     for number, box in enumerate(ndimage.find_objects(lesions, n_lesions), 1):
         if box is None:  # smaller than a voxel of the scan
             found.append({"slices": None, "abc_over_2": None, "density": None,
@@ -257,13 +259,27 @@ def _on_scan(img: Nifti1Image, lesions_img: Nifti1Image, n_lesions: int) -> list
     return found
 
 
-def _shift(halves: Halves) -> dict[str, Any]:
-    lateral = np.isin(halves.labels, (3, 4)).any(axis=(0, 1))
-    slices = np.flatnonzero(lateral) if lateral.sum() >= 10 else None
+def _shift(halves: Halves, outlined: Outline, img: Nifti1Image) -> dict[str, Any]:
+    """Return the shift at the height of the ventricles' bodies, and the scan's slice of it."""
+    bodies = _bodies(np.isin(halves.labels, (3, 4))).any(axis=(0, 1))
+    slices = np.flatnonzero(bodies) if bodies.sum() >= _LEAST_HEIGHT else None
     shift = quantities.midline_shift(halves.left, halves.right, halves.inside, _CUBE, slices=slices)
     if shift.slice < 0:
         return {"mm": None, "to": "none", "slice": -1}
-    return {"mm": round(shift.mm, 1), "to": shift.to, "slice": shift.slice}
+    middle = [n / 2 for n in halves.labels.shape[:2]]
+    place = nib.affines.apply_affine(outlined.affine, [*middle, shift.slice])
+    upright = nib.as_closest_canonical(img)
+    index = nib.affines.apply_affine(np.linalg.inv(affine_of(upright)), place)[2]
+    at = int(np.clip(round(float(index)), 0, upright.shape[2] - 1))
+    return {"mm": round(shift.mm, 1), "to": shift.to, "slice": at}
+
+
+def _bodies(lateral: Mask) -> Mask:
+    """Return lateral ventricles without their temporal horns, which lie far apart and low."""
+    if not lateral.any():
+        return lateral
+    low = np.quantile(np.nonzero(lateral)[2], _LOW)
+    return np.asarray(lateral & (np.arange(lateral.shape[2]) >= low))
 
 
 def _ventricles(outlined: Outline, halves: Halves) -> dict[str, Any]:
@@ -278,7 +294,9 @@ def _ventricles(outlined: Outline, halves: Halves) -> dict[str, Any]:
             own = here & blood
             if own.sum() * FINE**3 > 100:  # less than 0.1 ml is no blood
                 filled[name] = float(own.sum() / here.sum())
-    evans = quantities.evans_index(lateral | (blood & _near(lateral)), halves.inside, _CUBE)
+    evans = quantities.evans_index(
+        _bodies(lateral | (blood & _near(lateral))), halves.inside, _CUBE
+    )
     wide = bool(evans > _WIDE)
     score, volume = quantities.ivh_score(filled, hydrocephalus=wide and bool(blood.any()))
     expanded = dict.fromkeys(filled, wide)

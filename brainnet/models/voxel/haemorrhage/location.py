@@ -16,6 +16,7 @@ from nibabel.affines import apply_affine
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.linalg import polar
 
 from brainnet.imaging.register import RegistrationWarning, register_affine
 from brainnet.imaging.resample import resample_labels, target_grid
@@ -33,6 +34,7 @@ _LEFT, _RIGHT = (1, 3), (2, 4)
 _VENTRICLES, _BLOOD_IN_THEM = (3, 4, 5), 12
 _IN_THE_BRAIN = (11, 16)
 _GRID = 2.0  # mm
+_MOST_TURNED = 35.0  # degrees; a scanner's slices are tilted to spare the eyes
 _NEAR = 10.0  # mm, how far from a region a place still bears its name
 _BOTH = 0.25  # share on the lesser side above which a lesion lies on both
 _MOST = 20_000  # voxels of a lesion that are looked up
@@ -147,7 +149,16 @@ def locate(labels_img: Nifti1Image, lesions_img: Nifti1Image, *, atlas: Atlas = 
         right = _look_up(head.right, head.affine, world)
         points = apply_affine(matrix, world)
         places.append(_place(number, kind, _Points(points, right, depth), template))
-    return Located(tuple(places), matrix, found.flags)
+    return Located(tuple(places), matrix, _doubts(found.flags, matrix))
+
+
+def _doubts(flags: tuple[str, ...], matrix: Floats) -> tuple[str, ...]:
+    """Return flags of an alignment; that a head lies turned, as heads do in a CT, is none."""
+    turn = polar(matrix[:3, :3])[0]
+    degrees = np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)))
+    if degrees > _MOST_TURNED:
+        return flags
+    return tuple(each for each in flags if not each.startswith("The headers do not lead"))
 
 
 def kinds_of(labels: NDArray, lesions: NDArray) -> dict[int, str]:
