@@ -31,7 +31,7 @@ import numpy as np
 from brainnet import io
 from brainnet.simulate.head_ct import simulate_ct
 
-scan = simulate_ct(seed=1, voxel_size=2.0)
+scan = simulate_ct(seed=3, voxel_size=2.0)
 truth = np.asarray(scan.labels_img.dataobj)
 ml = abs(np.linalg.det(scan.img.affine[:3, :3])) / 1000
 names = {11: "intraparenchymal", 12: "intraventricular", 13: "subarachnoid", 14: "subdural",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from brainnet.models.voxel.labels import LabelTable
+from brainnet.models.voxel.labels import LabelTable, load_labels
 from brainnet.models.voxel.losses import LossTerms, SegmentationLoss
 
 
@@ -126,3 +126,56 @@ def test_generalised_dice_weighs_by_the_inverse_square_of_size(halves, toy_table
 def test_a_term_that_there_is_not_is_refused(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         LossTerms(**wrong)
+
+
+JOINED = [["subdural haemorrhage", "epidural haemorrhage"]]
+
+
+def _rare(channel, said, *, weight=1.0, n=6):
+    """Return the loss of a voxel of a structure among brain, where the network says another."""
+    table = load_labels("haemorrhage")
+    target = torch.zeros(1, 1 + table.n_structures, n, n, n)
+    target[:, 1] = 1
+    if channel is not None:
+        target[0, :, 2, 2, 2] = 0
+        target[0, channel, 2, 2, 2] = 1
+    logits = torch.zeros(1, table.n_channels, n, n, n)
+    logits[:, 1] = 12
+    if said is not None:
+        logits[0, 1, 2, 2, 2] = 0
+        logits[0, said, 2, 2, 2] = 12
+    batch = {"image": torch.zeros(1), "structure": target,
+             "side": torch.zeros(1, 2, n, n, n)}  # fmt: skip
+    model = _Says(logits)
+    plain, joined = (
+        SegmentationLoss(table, terms=LossTerms(joined=each, joined_weight=weight))(model, batch)
+        for each in ((), JOINED)
+    )
+    return (joined - plain).item()
+
+
+def test_joined_structures_cost_what_they_are_missed_and_confused_by():
+    table = load_labels("haemorrhage")
+    subdural, epidural = (1 + table.structures.index(each) for each in JOINED[0])
+    found, confused, missed = (_rare(subdural, each) for each in (subdural, epidural, None))
+    assert found == pytest.approx(0, abs=0.01)
+    assert confused == pytest.approx(12, abs=0.1)  # only which of them it is, a voxel's log odds
+    # overlap 1 - (0 + 1) / (1 + 1), log 2 between the two, and 4 x 4 x 12 log odds over 216 voxels
+    assert missed == pytest.approx(0.5 + math.log(2) + 16 * (12 - math.log(2)) / 216, abs=0.02)
+    assert _rare(subdural, None, weight=3.0) == pytest.approx(3 * missed, rel=1e-4)
+
+
+def test_joined_structures_cost_nothing_where_there_are_none():
+    table = load_labels("haemorrhage")
+    subdural = 1 + table.structures.index(JOINED[0][0])
+    assert _rare(None, None) == pytest.approx(0, abs=0.01)
+    # log odds of 12 against nine others of 0
+    assert _rare(None, subdural) == pytest.approx(0.5 + 4 * (12 - math.log(9)) / 216, abs=0.01)
+
+
+@pytest.mark.parametrize("joined", ["subdural haemorrhage", [[]], ["subdural haemorrhage"]])
+def test_joined_must_be_groups(joined):
+    with pytest.raises(ValueError, match="joined must be groups"):
+        LossTerms(joined=joined)
+    with pytest.raises(ValueError, match="structures of the table"):
+        SegmentationLoss(load_labels("haemorrhage"), terms=LossTerms(joined=[["spleen", "liver"]]))

@@ -118,7 +118,7 @@ def _on_fine(
 
 def fit_judgement(
     cases: Sequence[Case], *, edge: float = 0.5, coverage: float = 0.9, floor: float = 0.1,
-    false: float = 0.1,
+    false: float = 0.3,
 ) -> Judgement:  # fmt: skip
     """Fit a judgement to scans.
 
