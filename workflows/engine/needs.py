@@ -59,6 +59,7 @@ class Needs:
 NEEDS: dict[str, Needs] = {
     "brain mask": Needs(0.14, 1.2, 0.2, 0.8),
     "brain segmentation": Needs(0.3, 3.0, 25, 0.5),
+    "haemorrhage reading": Needs(0.3, 1.5, 1, 0.5),
     "brain mask as given": Needs(0.02, 0.8, 0.2),
     "tissue as given": Needs(0.05, 1.0, 19),
     "bias field": Needs(0.55, 2.5, 19, 0.7),

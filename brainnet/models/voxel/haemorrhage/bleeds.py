@@ -86,8 +86,8 @@ def _intraparenchymal(scene: Scene, draw: Draw) -> Bleed:
 def _subdural(scene: Scene, draw: Draw) -> Bleed:
     if draw.chance(0.15):
         return _beside_falx(scene, draw)
-    thickness = math.exp(draw.uniform(math.log(3), math.log(26)))
-    wide = draw.uniform(40, 85)
+    thickness = math.exp(draw.uniform(math.log(3), math.log(18)))
+    wide = draw.uniform(35, 75)
     side = _direction(draw)
     level, moved = _below_skull(scene, side, thickness, wide, 0.5, draw.uniform(0.4, 1.0), draw)
     across = 1.0 - scene.away * math.copysign(1, float(side[0]))
@@ -105,7 +105,7 @@ def _epidural(scene: Scene, draw: Draw) -> Bleed:
 
 
 def _subarachnoid(scene: Scene, draw: Draw) -> Bleed:
-    size = draw.uniform(18, 50)
+    size = draw.uniform(14, 38)
     if draw.chance(0.65):  # around the circle of Willis
         start = scene.head.base[:, None, None, None]
     else:
@@ -235,9 +235,9 @@ def _blood(scene: Scene, draw: Draw) -> Tensor:
 def _old_blood(scene: Scene, draw: Draw) -> Tensor:
     """Return Hounsfield units of blood of any age: fresh, as dense as the brain, or fluid."""
     age = draw.uniform(0, 1)
-    if age < 0.6:
+    if age < 0.7:
         return _blood(scene, draw)
-    units = draw.uniform(28, 45) if age < 0.75 else draw.uniform(12, 28)
+    units = draw.uniform(28, 45) if age < 0.8 else draw.uniform(15, 28)
     uneven = units + 3 * scene.noise(12.0, draw)
     return uneven + draw.uniform(0, 30) * _settled(scene, draw) if draw.chance(0.4) else uneven
 

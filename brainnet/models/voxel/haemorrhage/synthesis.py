@@ -55,7 +55,7 @@ class Patients:
     several: float = 0.35
     look_alikes: float = 0.6
     contrast: float = 0.06
-    kinds: tuple[float, ...] = (0.35, 0.15, 0.2, 0.2, 0.1)
+    kinds: tuple[float, ...] = (0.32, 0.13, 0.2, 0.2, 0.15)
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
