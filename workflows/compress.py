@@ -1,4 +1,4 @@
-"""Make a brain segmentation network smaller or faster, and measure what each way of it costs."""
+"""Make a segmentation network smaller or faster, and measure what each way of it costs."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from brainnet.models.core.recipe import Precision
 
-__all__ = ["VARIANTS", "Options", "command", "compress_brain"]
+__all__ = ["VARIANTS", "Options", "command", "compress_network"]
 
 #: What each variant is, in words for the card and the help.
 VARIANTS: Mapping[str, str] = {
@@ -34,7 +34,8 @@ VARIANTS: Mapping[str, str] = {
     "student": "a narrower network trained from its beginning to follow the original",
 }
 ORIGINAL = "original"
-_TASK = "brain"
+#: What the networks do.
+TASKS = ("brain", "haemorrhage")
 _PACKAGES = ("torch", "monai", "onnx", "onnxruntime", "onnxscript")
 #: What of the original's card tells a variant's descent ...
 _LINEAGE = ("weights_sha256", "training", "compressed")
@@ -99,14 +100,14 @@ class Options:
         return {k: v for k, v in asdict(self).items() if k not in ("label_maps", "n_threads")}
 
 
-def compress_brain(
+def compress_network(
     model: Path | str,
     out_dir: Path | str,
     *,
     options: Options | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Write variants of a brain segmentation network and a table of what each costs.
+    """Write variants of a segmentation network and a table of what each costs.
 
     A variant that this network cannot be made into is left out of the table; why stands in
     ``comparison.json``.
@@ -114,7 +115,7 @@ def compress_brain(
     Parameters
     ----------
     model : path
-        Folder of the network, as ``brainnet train brain`` writes it.
+        Folder of a network of `TASKS`, as ``brainnet train`` writes it.
     out_dir : path
         Holds a folder a variant, each a model by itself, and ``comparison.tsv`` and ``.json``.
     options : Options, optional
@@ -148,7 +149,10 @@ def compress_brain(
         raise DataError(out_dir, "lies in the folder of the model", "Give another folder")
     if model.resolve() in [(out_dir / variant).resolve() for variant in VARIANTS]:
         raise DataError(out_dir, f"holds the model, as {model.name}", "Give another folder")
-    network, card = load_checkpoint(model, task=_TASK)
+    network, card = load_checkpoint(model)
+    if card["task"] not in TASKS:
+        what = f"was trained for {card['task']!r}, and variants are scored for {', '.join(TASKS)}"
+        raise DataError(model, what, "Give another network")
     if card.get("format") == "onnx":
         what = "holds an ONNX model, and variants are made of torch networks"
         raise DataError(model, what, "Give the network that it came from")
@@ -187,7 +191,7 @@ def command(argv: Sequence[str]) -> int:
     given = vars(_parser().parse_args(argv))
     model, out_dir = given.pop("model"), given.pop("out_dir")
     given["variants"], given["shape"] = tuple(given["variants"]), tuple(given["shape"])
-    table = compress_brain(model, out_dir, options=Options(**given), progress=True)
+    table = compress_network(model, out_dir, options=Options(**given), progress=True)
     print(table_text(table))
     print(f"variants and comparison: {out_dir}")
     return 0 if {*given["variants"]} <= {*table["variant"]} else 1
@@ -288,7 +292,7 @@ class _Maker:
         from brainnet.models.core.fit import fork_seed
         from brainnet.models.core.networks import build_network
         from brainnet.models.core.recipe import Recipe
-        from brainnet.models.voxel.losses import SegmentationLoss
+        from brainnet.models.voxel.losses import LossTerms, SegmentationLoss
         from brainnet.models.voxel.train import Epoch
 
         table, share, n_steps = self.images.table, self.options.share, self.options.n_steps
@@ -312,7 +316,9 @@ class _Maker:
         )
         history = distil(
             Distillation(
-                self.network, n_exclusive=1 + table.n_structures, task_loss=SegmentationLoss(table)
+                self.network,
+                n_exclusive=1 + table.n_structures,
+                task_loss=SegmentationLoss(table, terms=LossTerms.of(self.card)),
             ),
             network,
             lambda epoch: Epoch(self.images.learning, epoch, n_steps // n_epochs),

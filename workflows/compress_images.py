@@ -1,4 +1,4 @@
-"""Heads that variants of a brain segmentation network are calibrated, trained and scored on."""
+"""Heads that variants of a segmentation network are calibrated, trained and scored on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from brainnet.models.core.compress.compare import Yardstick
+    from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis
     from brainnet.models.voxel.labels import LabelTable
     from brainnet.models.voxel.synthesis import HeadSynthesis
+
+    Synthesis = HeadSynthesis | HaemorrhageSynthesis
 
 __all__ = ["Images", "make_images", "mean_dice", "simple_head"]
 
 Shape = tuple[int, int, int]
+Maps = Sequence[NDArray[np.int16]]
 #: Contrasts of the images that score, in turn.
 _CONTRASTS = ("T1w", "T2w", "FLAIR")
+#: What the images that score show, by whether they are head CT.
+_SEEN = {
+    False: {"contrasts": list(_CONTRASTS)},
+    True: {"contrasts": ["CT"], "haemorrhages": "in each"},
+}
 #: Of the simple head: numbers on the left and the right, centre and radii in mm; x as on the right.
 _ELLIPSOIDS = (
     (509, 509, (0, 0, 0), (82, 100, 92)),  # skin
@@ -56,7 +65,7 @@ class Images:
     Parameters
     ----------
     table : LabelTable
-    learning, scoring : HeadSynthesis
+    learning, scoring : HeadSynthesis or HaemorrhageSynthesis
     n_images : int
         That score, and that calibrate.
     notes : dict
@@ -64,8 +73,8 @@ class Images:
     """
 
     table: "LabelTable"
-    learning: "HeadSynthesis"
-    scoring: "HeadSynthesis"
+    learning: "Synthesis"
+    scoring: "Synthesis"
     n_images: int
     notes: dict[str, Any]
 
@@ -99,11 +108,11 @@ def make_images(
     Parameters
     ----------
     card : mapping
-        Of the network: label table, voxel size, and which label maps it never saw.
+        Of the network: task, label table, voxel size, and which label maps it never saw.
     label_maps : Path or None
         Folder of ``*_dseg.nii.gz``. Those that the card calls held out score, the others teach; of
         maps that are all one kind, the first half teaches and the second scores. Without a folder
-        a simple head does both.
+        a simple head does both; of head CT, one that comes with the package's dependencies.
     shape : tuple of int
         Field of view, voxels.
     n_images : int
@@ -122,20 +131,39 @@ def make_images(
         The label maps that score are not known to be held out, or there is one only.
     """
     from brainnet.models.voxel.labels import LabelTable, load_labels
-    from brainnet.models.voxel.synthesis import HeadSynthesis, Scanner
 
     labels = card.get("labels", "brain")
     table = load_labels(labels) if isinstance(labels, str) else LabelTable.from_rows(labels)
-    learning, scoring, notes = _anatomies(card, label_maps, table)
+    is_ct = card.get("task") == "haemorrhage"
+    learning, scoring, notes = _anatomies(card, label_maps, table, is_ct=is_ct)
     common: dict[str, Any] = {"shapes": [shape], "voxel_size": float(card.get("voxel_size", 2.0))}
-    usual = Scanner()
-    plain = replace(usual, p_known=1.0, p_stripped=0.0, p_lesion=0.0, p_cut=0.0)
-    return Images(
-        table,
+    make = _bleeding_heads if is_ct else _heads
+    first, second = make(learning, scoring, table, seed, common)
+    notes |= {"n_images": n_images, "shape": list(shape)}
+    return Images(table, first, second, n_images, notes | _SEEN[is_ct])
+
+
+def _heads(
+    learning: Maps, scoring: Maps, table: "LabelTable", seed: int, common: dict[str, Any]
+) -> tuple["Synthesis", "Synthesis"]:
+    from brainnet.models.voxel.synthesis import HeadSynthesis, Scanner
+
+    plain = replace(Scanner(), p_known=1.0, p_stripped=0.0, p_lesion=0.0, p_cut=0.0)
+    return (
         HeadSynthesis(learning, table, seed=seed, **common),
         HeadSynthesis(scoring, table, seed=seed + 1, scanner=plain, contrasts=_CONTRASTS, **common),
-        n_images,
-        notes | {"n_images": n_images, "shape": list(shape), "contrasts": list(_CONTRASTS)},
+    )
+
+
+def _bleeding_heads(
+    learning: Maps, scoring: Maps, table: "LabelTable", seed: int, common: dict[str, Any]
+) -> tuple["Synthesis", "Synthesis"]:
+    from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis, Patients
+
+    bleeding = Patients(healthy=0.0)
+    return (
+        HaemorrhageSynthesis(learning, table, seed=seed, **common),
+        HaemorrhageSynthesis(scoring, table, seed=seed + 1, patients=bleeding, **common),
     )
 
 
@@ -188,17 +216,24 @@ def simple_head() -> NDArray[np.int16]:
     return labels
 
 
+def _known_head() -> NDArray[np.int16]:
+    from brainnet.simulate.head_ct import head_label_map
+
+    return head_label_map()
+
+
 def _anatomies(
-    card: Mapping[str, Any], folder: Path | None, table: "LabelTable"
+    card: Mapping[str, Any], folder: Path | None, table: "LabelTable", *, is_ct: bool
 ) -> tuple[list[NDArray[np.int16]], list[NDArray[np.int16]], dict[str, Any]]:
     """Return label maps to learn from, label maps to score on, and what they are."""
     if folder is None:
-        head = simple_head()
+        head = _known_head() if is_ct else simple_head()
         if not int(table.structure_of[np.unique(head)].sum()):
             raise ValueError(
                 "label_maps must be given: the simple head has no structure of the label table."
             )
-        return [head], [head], {"anatomies": "one simple head made of ellipsoids"}
+        what = "with the brain of a template" if is_ct else "made of ellipsoids"
+        return [head], [head], {"anatomies": f"one simple head {what}"}
     learning, scoring, unseen = _split(find_label_maps(folder), card)
     if not unseen:
         what = "no map in it that the network never saw and that none learns from"

@@ -16,7 +16,7 @@ from brainnet.models.core.networks import build_network
 from brainnet.models.core.predict import predict
 from brainnet.models.voxel.labels import load_labels
 from brainnet.workflows import compress, train
-from brainnet.workflows.compress import Options, command, compress_brain, table_text
+from brainnet.workflows.compress import Options, command, compress_network, table_text
 from brainnet.workflows.compress_images import make_images, mean_dice, simple_head
 
 NETWORK = {
@@ -48,7 +48,7 @@ def model(tmp_path):
 def test_torch_variants_are_models_by_themselves(model, tmp_path):
     out = tmp_path / "out"
     variants = ("bf16", "sparse", "pruned", "student")
-    table = compress_brain(model, out, options=Options(variants=variants, **SMALL))
+    table = compress_network(model, out, options=Options(variants=variants, **SMALL))
     assert table["variant"].tolist() == ["original", *variants]
     network, own = load_checkpoint(model, task="brain")
     for variant in variants:
@@ -95,7 +95,7 @@ def test_onnx_variants_through_the_command(model, tmp_path, capsys):
     found, _ = load_checkpoint(out / "int8", task="brain")
     assert predict(found, torch.rand(1, 1, 17, 16, 16)).shape == (1, 20, 17, 16, 16)
     with pytest.raises(DataError, match="variants are made of torch networks"):
-        compress_brain(out / "int8", tmp_path / "again")
+        compress_network(out / "int8", tmp_path / "again")
 
 
 def _save_map(folder, number, shift=0):
@@ -180,19 +180,45 @@ def test_settings_outside_of_their_range(settings, message):
 def test_bad_models_and_places(model, tmp_path):
     options = Options(variants=("bf16",), **SMALL)
     with pytest.raises(DataError, match="lies in the folder of the model"):
-        compress_brain(model, model / "small", options=options)
+        compress_network(model, model / "small", options=options)
     student = save_checkpoint(tmp_path / "out" / "student", load_checkpoint(model)[0], CARD)
     with pytest.raises(DataError, match="out: holds the model, as student"):
-        compress_brain(student, tmp_path / "out", options=options)
+        compress_network(student, tmp_path / "out", options=options)
     assert [each.name for each in (tmp_path / "out").iterdir()] == ["student"]
     other = save_checkpoint(tmp_path / "other", load_checkpoint(model)[0], CARD | {"task": "ct"})
-    with pytest.raises(DataError, match="'ct', not for 'brain'"):
-        compress_brain(other, tmp_path / "out", options=options)
+    with pytest.raises(DataError, match="trained for 'ct', and variants"):
+        compress_network(other, tmp_path / "out", options=options)
     card = model / "card.json"
     card.write_text(card.read_text().replace("8.0", "1.0"))
     with pytest.raises(DataError, match="card was changed"):
-        compress_brain(model, tmp_path / "nowhere", options=options)
+        compress_network(model, tmp_path / "nowhere", options=options)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_network_of_haemorrhages_is_scored_on_scans_with_blood(tmp_path):
+    table = load_labels("haemorrhage")
+    built = {
+        "name": "UNet",
+        "options": NETWORK["options"] | {"out_channels": 2 + table.n_structures},
+    }
+    card = CARD | {"task": "haemorrhage", "network": built, "labels": table.rows(),
+                   "training": {"loss": {"joined": [["perihaematomal oedema"]]}}}  # fmt: skip
+    with fork_seed(0):
+        network = build_network(built["name"], built["options"])
+    model = save_checkpoint(tmp_path / "model", network, card)
+    options = Options(variants=("bf16", "student"), **SMALL)
+    found = compress_network(model, tmp_path / "out", options=options)
+    assert found["variant"].tolist() == ["original", "bf16", "student"]
+    assert found.set_index("variant").loc["bf16", "score_change"] == pytest.approx(0, abs=0.05)
+    assert load_checkpoint(tmp_path / "out" / "student", task="haemorrhage")[1]["task"]
+    record = io.load_json(tmp_path / "out" / "comparison.json")
+    assert record["images"]["contrasts"] == ["CT"]
+    images = make_images(
+        card | {"voxel_size": 3.0}, label_maps=None, shape=(64, 64, 48), n_images=3
+    )
+    bleeds = 1 + table.structures.index("intraparenchymal haemorrhage")
+    for batch in images.yardstick().batches:
+        assert batch["structure"][0, bleeds : bleeds + 5].sum() > 1
 
 
 def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, monkeypatch):
@@ -234,8 +260,8 @@ def test_a_variant_that_fails_does_not_lose_the_others(model, tmp_path, monkeypa
 
 def test_a_variant_of_a_variant_knows_where_both_are_from(model, tmp_path):
     options = Options(variants=("bf16",), **SMALL)
-    compress_brain(model, tmp_path / "first", options=options)
-    compress_brain(tmp_path / "first" / "bf16", tmp_path / "second", options=options)
+    compress_network(model, tmp_path / "first", options=options)
+    compress_network(tmp_path / "first" / "bf16", tmp_path / "second", options=options)
     first, second = (
         load_checkpoint(tmp_path / each / "bf16")[1]["compressed"] for each in ("first", "second")
     )
@@ -254,7 +280,7 @@ def test_interrupted_it_does_not_promise_to_go_on(monkeypatch, capsys):
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compress, "compress_brain", interrupt)
+    monkeypatch.setattr(compress, "compress_network", interrupt)
     assert cli.main(["compress", "MODEL", "OUT"]) == 130
     assert "it begins anew" in capsys.readouterr().err
     monkeypatch.setattr(train, "train_brain", interrupt)

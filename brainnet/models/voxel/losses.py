@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss
@@ -68,6 +68,18 @@ class LossTerms:
             raise ValueError(f"joined_weight must be 0 or more; got {self.joined_weight}.")
         if isinstance(self.joined, str) or any(isinstance(g, str) or not g for g in self.joined):
             raise ValueError(f"joined must be groups of structures; got {self.joined!r}.")
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any]) -> "LossTerms":
+        """Return those that a network's card tells of; the default where it tells of none.
+
+        Examples
+        --------
+        >>> LossTerms.of({"training": {"loss": {"voxel": "focal"}}}).voxel
+        'focal'
+        """
+        told = card.get("training") or card.get("compressed", {}).get("from", {}).get("training")
+        return cls(**((told or {}).get("loss") or {}))
 
 
 class SegmentationLoss:

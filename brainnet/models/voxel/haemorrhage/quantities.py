@@ -28,7 +28,10 @@ Floats = NDArray[np.float64]
 #: Of the largest section: what counts as a whole slice, and as half a one (Kothari et al. 1996).
 _WHOLE, _HALF = 0.75, 0.25
 _AROUND = 8  # voxels that a blurred mask may spread to
-_ENDS = 0.15  # share of a midline at each end that says where it is fixed
+_ENDS, _INNER = 0.1, 0.2  # shares of a midline at each end that say where it is fixed; not read
+_UPPER = (0.45, 0.95)  # heights in the skull at which those ends are looked for
+_LEAST_BORDER = 60.0  # mm
+_SMOOTH = 7.0  # mm
 
 
 class ABC(NamedTuple):
@@ -165,7 +168,8 @@ def midline_shift(
     """Return how far what parts left from right lies from where the skull says it should.
 
     On each axial slice the border of the halves is traced from front to back. Its ends, where the
-    falx is fixed, give the line on which it should lie; the farthest place from it is the shift.
+    falx is fixed, together give the plane on which it should lie; the farthest place from it,
+    where the lateral ventricles are, is the shift.
 
     Parameters
     ----------
@@ -182,32 +186,37 @@ def midline_shift(
     Returns
     -------
     Shift
-        The median of the three slices with the largest.
+        Of the border's median over 7 mm by 7 mm.
     """
-    found = []
     heights = np.flatnonzero(inside.any(axis=(0, 1)))
-    if slices is None and heights.size:
-        slices = np.unique(np.quantile(heights, np.linspace(0.45, 0.75, 40)).astype(int))
-    for each in [] if slices is None else slices:
-        border = _border(left[..., each], right[..., each], spacing)
-        if border is not None:
-            away = _off_line(border)
-            worst = int(np.abs(away).argmax())
-            found.append((float(away[worst]), int(each)))
-    if not found:
+    if not heights.size:
         return Shift(0.0, "none", -1)
-    found.sort(key=lambda one: -abs(one[0]))
-    shift, at = found[min(1, len(found) - 1)]
+    low, high = np.quantile(heights, _UPPER).astype(int)
+    if slices is None:
+        slices = np.arange(low, 1 + int(np.quantile(heights, 0.75)))
+    every = np.union1d(slices, np.arange(low, high + 1))
+    border = np.stack([_border(left[..., z], right[..., z], spacing) for z in every], axis=1)
+    if np.isnan(border).all():
+        return Shift(0.0, "none", -1)
+    away = border - _plane_of_ends(border)
+    away[~_between(border, _INNER)] = np.nan
+    wide = [2 * round(_SMOOTH / 2 / spacing[axis]) + 1 for axis in (1, 2)]
+    away = _median(away, wide)[:, np.isin(every, slices)]
+    if np.isnan(away).all():  # halves only above or below the slices that are read
+        return Shift(0.0, "none", -1)
+    worst = np.unravel_index(int(np.nanargmax(np.abs(away))), away.shape)
+    shift, at = float(away[worst]), int(np.sort(slices)[worst[1]])
     if abs(shift) < 1.0:
         return Shift(abs(shift), "none", at)
     return Shift(abs(shift), "right" if shift > 0 else "left", at)
 
 
-def _border(left: Mask, right: Mask, spacing: tuple[float, float, float]) -> Floats | None:
-    """Return ``(n_rows, 2)`` places of the border of the halves in a slice, mm; None if short."""
+def _border(left: Mask, right: Mask, spacing: tuple[float, float, float]) -> Floats:
+    """Return ``(ny,)`` places of the border of the halves in a slice, mm; NaN where it is none."""
+    border = np.full(left.shape[1], np.nan)
     rows = np.flatnonzero(left.any(axis=0) & right.any(axis=0))
-    if rows.size * spacing[1] < 60:
-        return None
+    if rows.size * spacing[1] < _LEAST_BORDER:
+        return border
     n_left, n_right = (
         np.cumsum(left, axis=0)[:, rows],
         np.cumsum(right[::-1], axis=0)[::-1][:, rows],
@@ -216,20 +225,38 @@ def _border(left: Mask, right: Mask, spacing: tuple[float, float, float]) -> Flo
     gain = np.pad(n_left, ((1, 0), (0, 0))) + np.pad(n_right, ((0, 1), (0, 0)))
     best = gain == gain.max(axis=0)
     places = np.arange(gain.shape[0])[:, None]
-    x = (best * places).sum(axis=0) / best.sum(axis=0)
-    smooth = ndimage.median_filter(x, size=max(3, round(7 / spacing[1])), mode="nearest")
-    return np.stack([smooth * spacing[0], rows * spacing[1]], axis=1)
+    border[rows] = (best * places).sum(axis=0) / best.sum(axis=0) * spacing[0]
+    return border
 
 
-def _off_line(border: Floats) -> Floats:
-    """Return how far each place lies from the line through the ends, positive to the right."""
-    n_ends = max(2, round(_ENDS * len(border)))
-    back, front = (np.median(part, axis=0) for part in (border[:n_ends], border[-n_ends:]))
-    along = (front - back) / np.linalg.norm(front - back)
-    apart = border - back
-    away: Floats = apart[:, 0] * along[1] - apart[:, 1] * along[0]
-    away[:n_ends] = away[-n_ends:] = 0.0
-    return away
+def _between(border: Floats, ends: float) -> Mask:
+    """Return where in ``(ny, n_slices)`` a border is not within a share of its ends."""
+    there = ~np.isnan(border)
+    at = np.cumsum(there, axis=0) / np.maximum(there.sum(axis=0), 1)
+    return there & (at > ends) & (at <= 1 - ends)
+
+
+def _plane_of_ends(border: Floats) -> Floats:
+    """Return the plane through the ends of a border ``(ny, n_slices)``, by least deviations."""
+    ends = ~np.isnan(border) & ~_between(border, _ENDS)
+    design = np.stack([np.ones(border.shape), *np.indices(border.shape)], axis=-1)
+    here, x = design[ends], border[ends]
+    weight, plane = np.ones(len(x)), np.zeros(3)
+    for _ in range(20):  # least squares, weighted again and again
+        scaled = here * weight[:, None]
+        plane = np.linalg.lstsq(scaled, x * weight, rcond=None)[0]
+        weight = 1 / np.sqrt(np.maximum(np.abs(x - here @ plane), 0.1))
+    return np.asarray(design @ plane)
+
+
+def _median(values: Floats, wide: list[int]) -> Floats:
+    """Return the median of the numbers around each number."""
+    padded = np.pad(values, [(n // 2, n // 2) for n in wide], constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, wide)
+    found = np.full(values.shape, np.nan)
+    there = ~np.isnan(values)
+    found[there] = np.nanmedian(around[there].reshape(int(there.sum()), -1), axis=1)
+    return found
 
 
 def evans_index(lateral: Mask, inside: Mask, spacing: tuple[float, float, float]) -> float:

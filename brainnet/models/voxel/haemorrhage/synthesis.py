@@ -26,6 +26,7 @@ _VENTRICLES = ("lateral ventricle", "midline ventricle")
 _OEDEMA = "perihaematomal oedema"
 _FAR = 2**40  # numbers that no training reaches
 _MARGIN = 16  # mm
+_STRETCHED = 40.0  # mm from the skull within which swelling pushes less
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Patients:
         Chance of each kind of calcium, dense dura and venous blood.
     contrast : float
         Scans after contrast medium.
+    swelling : float
+        Of those with a haemorrhage, in which the midline is pushed aside beyond what the blood
+        itself does; a third as often without one.
     kinds : tuple of float
         Weights of intraparenchymal, intraventricular, subarachnoid, subdural, epidural.
 
@@ -55,6 +59,7 @@ class Patients:
     several: float = 0.35
     look_alikes: float = 0.6
     contrast: float = 0.06
+    swelling: float = 0.4
     kinds: tuple[float, ...] = (0.32, 0.13, 0.2, 0.2, 0.15)
 
     def __post_init__(self) -> None:
@@ -201,6 +206,7 @@ class HaemorrhageSynthesis:
         for bleed in bleeds:
             if bleed.moved is not None:
                 moved += bleed.moved
+        moved[0] -= self._shift(scene, bleeds, draw)
         inside = scene.depth > 0
         places = torch.where(inside, scene.places + moved, scene.places)
         units, structure, side = self._tissue(scene, places, inside, draw)
@@ -218,6 +224,23 @@ class HaemorrhageSynthesis:
             structure = structure * (1 - share)
             structure[self._channel(f"{bleed.kind} haemorrhage")] += share
         return units, structure, side
+
+    def _shift(self, scene: Scene, bleeds: Sequence[Bleed], draw: Draw) -> Tensor:
+        """Return how far to the right swelling pushes what lies in each voxel, mm.
+
+        Away from the haemorrhages; without one, to either side.
+        """
+        if not draw.chance(self.patients.swelling if bleeds else self.patients.swelling / 3):
+            return torch.zeros(scene.shape)
+        to = 1.0 if draw.chance(0.5) else -1.0
+        sides = [float(scene.away[bleed.level < 0].sum()) for bleed in bleeds]
+        if any(sides):
+            to = -math.copysign(1.0, sum(sides))
+        apart = scene.places - scene.head.centre[:, None, None, None]
+        _, y, z = (apart[axis] - draw.uniform(-12, 12) for axis in range(3))
+        reach = ((y / draw.uniform(35, 60)) ** 2 + (z / draw.uniform(25, 50)) ** 2) / 2
+        held = (scene.depth / _STRETCHED).clamp(0, 1)
+        return to * draw.uniform(1, 14) * held * torch.exp(-reach)
 
     def _tissue(
         self, scene: Scene, places: Tensor, inside: Tensor, draw: Draw
