@@ -77,7 +77,8 @@ class Scene:
 
     ``labels`` FreeSurfer's numbers, ``inside`` the skull, ``depth`` mm to its inner side,
     ``middle`` the column (nx index) of the midline at every (y, z), ``truth`` what was planted
-    (11 to 16), ``blood`` its Hounsfield units and ``facts`` one entry a haemorrhage.
+    (11 to 16), ``blood`` its Hounsfield units, ``facts`` one entry a haemorrhage and ``bend`` how
+    far to the right the septum lies of the plane between the hemispheres by nature, mm.
     """
 
     labels: NDArray[np.int16]
@@ -88,6 +89,7 @@ class Scene:
     truth: NDArray[np.uint8]
     blood: Floats
     facts: list[dict[str, Any]] = field(default_factory=list)
+    bend: float = 0.0
 
 
 def scene_of(labels: NDArray[np.int16], affine: NDArray[np.float64], inside: Mask) -> Scene:

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,6 +33,7 @@ from bleeds_ct import Bleed
 from haemorrhage_peer import threshold
 from haemorrhage_scores import Read, Row, score, summary
 from nibabel.nifti1 import Nifti1Image
+from scanner_ct import PROTOCOLS
 
 PARTS = ("dice", "shift", "real", "speed")
 HELD_OUT = (5, 10, 15, 20)
@@ -91,7 +93,7 @@ def _shift(options: argparse.Namespace, read: Reader) -> dict[str, Any]:
         if i % 3 == 2:
             bleed = Bleed("subdural", "acute", side, 20 + 5 * mm)
         case = heads_ct.Case("shift", (bleed,), mm, to if mm else "none", (),
-                             heads_ct.PROTOCOLS[i % 4], 500 + i)  # fmt: skip
+                             PROTOCOLS[i % 4], 500 + i)  # fmt: skip
         jobs.append((options.labelmaps, case, _map_of(options, i)))
     return _measured(_made(_planted, jobs, options.jobs), read, "planted shift")
 
@@ -113,7 +115,7 @@ def _real(options: argparse.Namespace, read: Reader) -> dict[str, Any]:
 def _speed(options: argparse.Namespace, read: Reader) -> dict[str, float]:
     """Return seconds and peak GB of the whole command on two cores, as shells see them."""
     case = heads_ct.cases(1, seed=77)[0]
-    case = heads_ct.replace(case, protocol=heads_ct.PROTOCOLS[0])
+    case = replace(case, protocol=PROTOCOLS[0])
     head = _planted((options.labelmaps, case, options.held_out[0]))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head_ct.nii.gz"
@@ -263,7 +265,8 @@ def _table(found: dict[str, Any]) -> None:
                 f"    {kind:18s} " + "  ".join(f"{key} {value:.2f}" for key, value in own.items())
             )
     for key in ("sensitivity at 30 %", "agreement ml", "agreement %", "AUC", "interval covers",
-                "ABC/2 beside truth", "said to be absent where absent"):  # fmt: skip
+                "ABC/2 beside truth", "said to be absent where absent",
+                "shift mae mm, natural bend counted"):  # fmt: skip
         print(f"    {key}: {json.dumps(_rounded(found['brainnet'][key]))}")
 
 

@@ -130,17 +130,17 @@ def _lesion(lesion: tuple[Any, Mask], kind: str, read: Read, ml: float) -> Row:
 
 
 def _shift_error(findings: dict[str, Any], facts: dict[str, Any]) -> list[float] | None:
-    """Return asked and signed found shift (mm, to the right); None where nothing was planted."""
-    planted = facts.get("midline_shift", {}).get("mm")
-    if planted is None:
+    """Return a shift as planted, as found, and planted on the bend that the head has by nature.
+
+    mm, to the right; None where nothing was planted, NaN where none was found.
+    """
+    true = facts.get("midline_shift", {})
+    if true.get("mm") is None:
         return None
+    planted = _signed(true["mm"], true["to"])
     found = _get(findings, "midline_shift", "mm")
-    if found is None:
-        return [_signed(planted, facts["midline_shift"]["to"]), float("nan")]
-    return [
-        _signed(planted, facts["midline_shift"]["to"]),
-        _signed(found, findings["midline_shift"]["to"]),
-    ]
+    found = float("nan") if found is None else _signed(found, findings["midline_shift"]["to"])
+    return [planted, found, planted + true.get("own_mm", 0.0)]
 
 
 def _signed(mm: float, to: str) -> float:
@@ -215,6 +215,8 @@ def _more(rows: list[Row]) -> Row:
         "agreement ml": _limits(away), "agreement %": _limits([100 * v for v in _relative(rows)]),
         "AUC": _auc(rows), "interval covers": _covered(rows),
         "ABC/2 beside truth": {"median": float(np.median(abc)) if abc else None, "n": len(abc)},
+        "shift mae mm, natural bend counted": _mean(_shift_errors(rows, truth=2)),
+        "shifts": [row["shift"] for row in rows if row["shift"]],
         "shift unread": _mean([float(np.isnan(row["shift"][1])) for row in rows if row["shift"]]),
     }  # fmt: skip
 
@@ -250,9 +252,9 @@ def _volume(row: Row) -> float:
     return float(row["found ml"] if said is None else said)
 
 
-def _shift_errors(rows: list[Row]) -> list[float]:
+def _shift_errors(rows: list[Row], truth: int = 0) -> list[float]:
     pairs = [row["shift"] for row in rows if row["shift"] and np.isfinite(row["shift"][1])]
-    return [abs(asked - found) for asked, found in pairs]
+    return [abs(pair[truth] - pair[1]) for pair in pairs]
 
 
 def _limits(values: list[float]) -> Row:

@@ -10,10 +10,11 @@ from copy import deepcopy
 import nibabel as nib
 import numpy as np
 from bleeds_ct import FLUID, Bleed, Scene, plant, scene_of
-from heads_ct import AIR, MOST, Head, slab, truth_on
+from heads_ct import Head
 from nibabel.affines import apply_affine
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
+from scanner_ct import AIR, MOST, slab, truth_on
 from scipy import ndimage
 
 Mask = NDArray[np.bool_]

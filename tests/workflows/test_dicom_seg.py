@@ -217,3 +217,19 @@ def test_slices_that_do_not_say_where_they_lie_are_refused(tmp_path):
     files = write_slices(tmp_path / "multi", affine, NumberOfFrames=2)
     with pytest.raises(DataError, match="several slices in one file"):
         write_dicom_seg(labels_of(affine), files, tmp_path / "seg.dcm", card=CARD)
+
+
+def test_kinds_have_one_number_and_one_colour_everywhere():
+    from brainnet.models.voxel.haemorrhage.outline import KINDS, OEDEMA
+    from brainnet.models.voxel.labels import load_labels
+    from brainnet.report import figures_haemorrhage as figures
+
+    numbers = {**KINDS, "oedema": OEDEMA}
+    assert {name: number for number, name in figures.KINDS.items()} == numbers
+    table = load_labels("haemorrhage").regions
+    named = dict(zip(table["structure"], table["index"], strict=True))
+    assert {kind: named[f"{kind} haemorrhage"] for kind in KINDS} == dict(KINDS)
+    assert list(SEGMENTS) == list(numbers.values())
+    for number, segment in SEGMENTS.items():
+        color = figures.COLORS[figures.KINDS[number]]
+        assert tuple(bytes.fromhex(color[1:])) == segment.color

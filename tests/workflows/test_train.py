@@ -1,11 +1,6 @@
 """``brainnet train brain``: a config and label maps in, a network with its card out."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import tomllib
 from importlib import resources
 
@@ -21,6 +16,7 @@ from brainnet.models.core.checkpoint import load_checkpoint, save_checkpoint
 from brainnet.models.voxel.labels import LabelTable
 from brainnet.workflows import train
 from brainnet.workflows.train_config import load_label_map, load_training
+from tests.workflows.killed import whole_and_killed
 
 TABLE = """index\tname\tstructure\tside\ttissue\tsources
 1\tleft white\twhite\tleft\tWM\t2
@@ -422,36 +418,10 @@ def test_command_line_says_what_it_cannot_read(arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
-_CALL = """
-import sys
-from brainnet.models.core import fit
-from brainnet.workflows.train import command
-fit.SAVE_EVERY = 0.0
-sys.exit(command(sys.argv[1:]))
-"""
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(config, tmp_path):
     _edit(config, "n_epochs = 2", "n_epochs = 12")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-
-    def start(out_dir):
-        arguments = ["brain", str(config), str(out_dir), "--accelerator=cpu", "--threads=1"]
-        return subprocess.Popen(
-            [sys.executable, "-c", _CALL, *arguments], stderr=subprocess.DEVNULL
-        )
-
-    assert start(whole).wait(timeout=300) == 0
-    process = start(killed)
-    while not (killed / "training.tsv").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    assert len(io.load_table(killed / "training.tsv")) < 12
-    assert not (killed / "model").exists()
-    assert start(killed).wait(timeout=300) == 0
+    whole, killed = whole_and_killed("brain", config, tmp_path, 12)
     for name in ("training.tsv", "model/card.json"):
         assert (killed / name).exists()
     ours, theirs = (load_checkpoint(each / "model")[0].state_dict() for each in (whole, killed))

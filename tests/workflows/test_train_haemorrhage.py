@@ -1,10 +1,5 @@
 """``brainnet train haemorrhage``: label maps, scans of patients, or both in; a network out."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 import tomllib
 from importlib import resources
 
@@ -27,6 +22,7 @@ from brainnet.workflows import train
 from brainnet.workflows.train_haemorrhage import haemorrhage_card, train_haemorrhage
 from brainnet.workflows.train_haemorrhage_config import load_haemorrhage_training
 from tests.models.voxel.haemorrhage import made_scans as made
+from tests.workflows.killed import whole_and_killed
 
 NETWORK = """
 [network]
@@ -293,37 +289,11 @@ def test_command_line(config, tmp_path, capsys):
     assert f"model: {tmp_path / 'out' / 'model'}" in capsys.readouterr().out
 
 
-_CALL = """
-import sys
-from brainnet.models.core import fit
-from brainnet.workflows.train import command
-fit.SAVE_EVERY = 0.0
-sys.exit(command(sys.argv[1:]))
-"""
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(config, tmp_path):
     path = config(BOTH)
     path.write_text(path.read_text().replace("n_epochs = 2", "n_epochs = 5"))
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-
-    def start(out_dir):
-        arguments = ["haemorrhage", str(path), str(out_dir), "--accelerator=cpu", "--threads=1"]
-        return subprocess.Popen(
-            [sys.executable, "-c", _CALL, *arguments], stderr=subprocess.DEVNULL
-        )
-
-    assert start(whole).wait(timeout=300) == 0
-    process = start(killed)
-    while not (killed / "training.tsv").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    assert len(io.load_table(killed / "training.tsv")) < 5
-    assert not (killed / "model").exists()
-    assert start(killed).wait(timeout=300) == 0
+    whole, killed = whole_and_killed("haemorrhage", path, tmp_path, 5)
     ours, theirs = (_weights(each / "model") for each in (whole, killed))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     losses = [io.load_table(each / "training.tsv")["loss/training"] for each in (whole, killed)]
