@@ -142,8 +142,8 @@ def test_the_packages_recipe_has_the_settings_that_it_was_trained_with(tmp_path)
     assert settings.shapes == [[64, 80, 64]] * 5 + [[80, 96, 80]]
     assert (settings.voxel_size, settings.n_an_epoch, settings.balance) == (2.0, 100, 0.25)
     assert training.recipe == Recipe(
-        n_epochs=25, learning_rate=1e-3, weight_decay=1e-2, schedule="cosine", warmup=0.03,
-        clip=5.0, average=0.998, precision="bf16-mixed", seed=2,
+        n_epochs=100, learning_rate=1e-3, weight_decay=1e-2, schedule="cosine", warmup=0.03,
+        clip=5.0, average=0.998, precision="bf16-mixed", seed=3,
     )  # fmt: skip
     brain = io.load_json(training.start / "card.json")["network"]
     outputs = {"out_channels": brain["options"]["out_channels"]}
