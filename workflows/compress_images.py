@@ -29,7 +29,7 @@ Maps = Sequence[NDArray[np.int16]]
 #: Contrasts of the images that score, in turn.
 _CONTRASTS = ("T1w", "T2w", "FLAIR")
 #: What the images that score show, by whether they are head CT.
-_SEEN = {
+_SEEN: Mapping[bool, dict[str, Any]] = {
     False: {"contrasts": list(_CONTRASTS)},
     True: {"contrasts": ["CT"], "haemorrhages": "in each"},
 }

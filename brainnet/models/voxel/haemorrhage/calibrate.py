@@ -123,9 +123,9 @@ def fit_judgement(
     """Fit a judgement to scans.
 
     Two logistic models (is an outline blood, from its size and mean probability; does a scan show
-    blood, from its likeliest outline), the scale of volumes (the median of true over outlined) and
-    the width of their interval: the quantile of the errors over their own uncertainty, with the
-    correction of split conformal prediction for few scans.
+    blood, from its likeliest outline, as if half of the scans did), the scale of volumes (the
+    median of true over outlined) and the width of their interval: the quantile of the errors over
+    their own uncertainty, with the correction of split conformal prediction for few scans.
 
     Parameters
     ----------
@@ -168,7 +168,9 @@ def fit_judgement(
         for case in cases
     ])  # fmt: skip
     present = np.array([case.present for case in cases], dtype=np.float64)
-    scan = _logistic(_logit(likeliest)[:, None], present)
+    share = float(present.mean())
+    even = np.where(present == 1, 0.5 / share, 0.5 / (1 - share))
+    scan = _logistic(_logit(likeliest)[:, None], present, even)
     volumes = np.array([each for case in cases for each in case.volumes], dtype=np.float64)
     scale = float(np.exp(np.median(np.log(volumes[:, 2] / volumes[:, 0]))))
     errors = np.abs(np.log(volumes[:, 2] / (scale * volumes[:, 0]))) / (floor + volumes[:, 1])
@@ -192,14 +194,15 @@ def _logit(share: Floats) -> Floats:
     return np.asarray(np.log(share / (1 - share)))
 
 
-def _logistic(design: Floats, is_so: Floats) -> list[float]:
+def _logistic(design: Floats, is_so: Floats, counts: Floats | None = None) -> list[float]:
     """Return constant and slopes of a logistic model, slopes held near 0 by a small penalty."""
+    counts = np.ones(len(design)) if counts is None else counts
     full = np.column_stack([np.ones(len(design)), design])
     weights = np.zeros(full.shape[1])
     ridge = _PENALTY * len(full) * np.diag([1e-3] + [1.0] * design.shape[1]) / 10
     for _ in range(_STEPS):  # Newton's steps
         share = 1 / (1 + np.exp(-np.clip(full @ weights, -30, 30)))
-        gradient = full.T @ (share - is_so) + ridge @ weights
-        curvature = (full * (share * (1 - share))[:, None]).T @ full + ridge
+        gradient = full.T @ (counts * (share - is_so)) + ridge @ weights
+        curvature = (full * (counts * share * (1 - share))[:, None]).T @ full + ridge
         weights = weights - np.linalg.solve(curvature + 1e-9 * np.eye(len(weights)), gradient)
     return [float(each) for each in weights]

@@ -233,7 +233,7 @@ def _between(border: Floats, ends: float) -> Mask:
     """Return where in ``(ny, n_slices)`` a border is not within a share of its ends."""
     there = ~np.isnan(border)
     at = np.cumsum(there, axis=0) / np.maximum(there.sum(axis=0), 1)
-    return there & (at > ends) & (at <= 1 - ends)
+    return np.asarray(there & (at > ends) & (at <= 1 - ends))
 
 
 def _plane_of_ends(border: Floats) -> Floats:
@@ -241,10 +241,11 @@ def _plane_of_ends(border: Floats) -> Floats:
     ends = ~np.isnan(border) & ~_between(border, _ENDS)
     design = np.stack([np.ones(border.shape), *np.indices(border.shape)], axis=-1)
     here, x = design[ends], border[ends]
-    weight, plane = np.ones(len(x)), np.zeros(3)
+    weight: Floats = np.ones(len(x))
+    plane: Floats = np.zeros(3)
     for _ in range(20):  # least squares, weighted again and again
         scaled = here * weight[:, None]
-        plane = np.linalg.lstsq(scaled, x * weight, rcond=None)[0]
+        plane = np.asarray(np.linalg.lstsq(scaled, x * weight, rcond=None)[0], float)
         weight = 1 / np.sqrt(np.maximum(np.abs(x - here @ plane), 0.1))
     return np.asarray(design @ plane)
 

@@ -42,7 +42,10 @@ def test_probabilities_are_shares(judgement):
         some = (said > low) & (said < low + 0.2)
         assert so[some].mean() == pytest.approx(said[some].mean(), abs=0.08)
     scans = np.array([judgement.scan_probability(each) for each in said])
-    assert scans.mean() == pytest.approx(so.mean(), abs=0.05)
+    even = np.where(so, 0.5 / so.mean(), 0.5 / (1 - so.mean()))  # as if half showed blood
+    assert np.average(scans, weights=even) == pytest.approx(0.5, abs=0.05)
+    bold = np.array([judgement.scan_probability(each) > 0.5 for each in said])
+    assert np.average(bold, weights=even) == pytest.approx(0.5, abs=0.1)
 
 
 def test_volumes_are_scaled_and_intervals_hold_the_truth(judgement):
