@@ -217,10 +217,11 @@ def shift(scene: Scene, mm: float, to: str) -> None:
     along = np.clip(np.abs(row - y0) / span, 0, 1)
     field_mm = np.cos(across * np.pi / 2) ** 2 * np.cos(along * np.pi / 2) ** 2
     field_mm *= np.exp(-0.5 * ((height - z0) / 30) ** 2) * np.clip(scene.depth / 15, 0, 1)
-    at = np.rint(column - sign * mm * field_mm).astype(np.intp)
-    moved = np.take_along_axis(scene.labels, np.clip(at, 0, scene.labels.shape[0] - 1), axis=0)
+    came = column - sign * mm * field_mm
+    at = np.clip(np.rint(came), 0, scene.labels.shape[0] - 1).astype(np.intp)
+    moved = np.take_along_axis(scene.labels, at, axis=0)
     scene.labels[...] = np.where(scene.inside & (moved < 500) & (moved > 0), moved, scene.labels)
-    scene.middle += sign * mm * field_mm[scene.labels.shape[0] // 2]
+    scene.middle[...] = np.abs(came - scene.middle).argmin(axis=0)
 
 
 def paint(scene: Scene, lookalikes: tuple[str, ...], rng: np.random.Generator) -> Floats:

@@ -18,6 +18,7 @@ Overlap = Literal["dice", "generalised dice"]
 Voxel = Literal["cross-entropy", "focal"]
 #: How much more a voxel of joined structures counts than another one, and all of them together.
 _RARE = 4.0
+_NEAR = 4  # voxels
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class LossTerms:
         Over voxels; focal loss weighs by (1 - p) ** 2, so that what is known counts little.
     side_weight : float
         Weight of the side's cross-entropy, averaged over voxels of structures with sides.
+    midline : float
+        How much more the side counts within 4 voxels of the other half: there a midline that is
+        pushed aside is decided, on a hundredth of the voxels.
     joined : sequence of sequences of str
         Groups of structures that are rare, alike and seldom there, such as kinds of haemorrhage:
         each has terms of its own, as one structure (overlap and voxels) and of its members against
@@ -54,6 +58,7 @@ class LossTerms:
     overlap: Overlap = "dice"
     voxel: Voxel = "cross-entropy"
     side_weight: float = 0.5
+    midline: float = 0.0
     joined: Sequence[Sequence[str]] = ()
     joined_weight: float = 1.0
 
@@ -62,10 +67,9 @@ class LossTerms:
             if getattr(self, name) not in kinds:
                 given = getattr(self, name)
                 raise ValueError(f"{name} must be {' or '.join(kinds)}; got {given!r}.")
-        if not 0 <= self.side_weight < math.inf:
-            raise ValueError(f"side_weight must be 0 or more; got {self.side_weight}.")
-        if not 0 <= self.joined_weight < math.inf:
-            raise ValueError(f"joined_weight must be 0 or more; got {self.joined_weight}.")
+        for name in ("side_weight", "midline", "joined_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more; got {getattr(self, name)}.")
         if isinstance(self.joined, str) or any(isinstance(g, str) or not g for g in self.joined):
             raise ValueError(f"joined must be groups of structures; got {self.joined!r}.")
 
@@ -159,12 +163,14 @@ class SegmentationLoss:
         weight = shares.clamp(min=1e-6) ** -balance.to(device)
         return weight / (weight * shares).sum()
 
-    @staticmethod
-    def _side(logits: Tensor, side: Tensor) -> Tensor:
+    def _side(self, logits: Tensor, side: Tensor) -> Tensor:
         """Cross-entropy of right against left, weighted by the share that has a side at all."""
         left, right = side[:, 0], side[:, 1]
         there = left + right
         target = right / there.clamp(min=1e-6)
+        if self.terms.midline:  # the first axis is from left to right
+            near = functional.max_pool3d(side, (2 * _NEAR + 1, 1, 1), 1, (_NEAR, 0, 0)).prod(dim=1)
+            there = there * (1 + self.terms.midline * near)
         loss = functional.binary_cross_entropy_with_logits(
             logits, target, weight=there, reduction="sum"
         )

@@ -57,6 +57,31 @@ def test_the_side_costs_log_two_where_it_is_not_known(halves, toy_table):
         assert (unsure - sure).item() == pytest.approx(weight * math.log(2), abs=1e-5)
 
 
+def test_the_side_counts_more_where_the_other_half_is_near(toy_table):
+    n = 20
+    shares = torch.zeros(1, 3, n, 1, 1)
+    shares[:, 1] = 1
+    side = torch.zeros(1, 2, n, 1, 1)
+    side[:, 0, : n // 2], side[:, 1, n // 2 :] = 1, 1
+    sure = torch.where(side[:, 1:] > 0, 50.0, -50.0)
+
+    def cost(wrong, midline):
+        logit = sure.clone()
+        logit[:, :, wrong] = 0  # costs log 2
+        terms = LossTerms(side_weight=1.0, midline=midline)
+        loss = SegmentationLoss(toy_table, terms=terms)
+        both = [
+            loss(_Says(torch.cat([shares.clamp(min=1e-9).log(), each], 1)), _batch(shares, side))
+            for each in (logit, sure)
+        ]
+        return (both[0] - both[1]).item() / math.log(2)
+
+    # of 20 voxels 8 are within 4 of the other half
+    assert cost(9, 0.0) == pytest.approx(1 / 20, abs=1e-5)
+    assert cost(9, 3.0) == pytest.approx(4 / (12 + 8 * 4), abs=1e-5)
+    assert cost(5, 3.0) == pytest.approx(1 / (12 + 8 * 4), abs=1e-5)
+
+
 def test_the_side_of_background_costs_nothing(halves, toy_table):
     shares, side = halves
     logits = torch.cat([shares.clamp(min=1e-9).log(), torch.zeros(1, 1, 4, 2, 1)], dim=1)

@@ -23,6 +23,7 @@ _SITES = (
 )
 _LATERAL = (4, 5, 43, 44, 136, 163)
 _CORE = 15.0  # mm from the skull within which nothing is pushed far
+_VERTEX = 15.0  # mm below the top of the skull in which thick slices show bone, and no sulci
 
 
 class Bleed(NamedTuple):
@@ -109,8 +110,10 @@ def _subarachnoid(scene: Scene, draw: Draw) -> Bleed:
     if draw.chance(0.65):  # around the circle of Willis
         start = scene.head.base[:, None, None, None]
     else:
-        surface = (scene.depth > 0) & (scene.depth < 8) & (scene.labels == 24)
-        start = scene.places[:, *_somewhere(surface, draw)][:, None, None, None]
+        up = scene.places[2] - scene.head.centre[2]
+        top = _reach(scene, torch.tensor([0.0, 0.0, 1.0])) - _VERTEX
+        sulci = (scene.depth > 2) & (scene.depth < 30) & (scene.labels == 24) & (up < top)
+        start = scene.places[:, *_somewhere(sulci, draw)][:, None, None, None]
         size *= 0.6
     away = length(scene.places - start)
     level = away - size * (1 + 0.5 * scene.noise(18.0, draw))

@@ -35,6 +35,7 @@ NOTE = (
 INTERVAL = 0.9
 _BELOW = 30.0  # mm below the lateral ventricles' middle where the fourth ventricle begins
 _LOW = 0.35  # share of the lateral ventricles that may lie below their bodies
+_SEPTUM = ((0.3, 0.9), (0.0, 0.8))  # shares of the bodies behind and below where it is measured
 _LEAST_HEIGHT = 10  # mm of bodies without which a shift is looked for at a usual height
 _BOTH = 0.25  # share on the lesser side from which a haemorrhage is on both
 _WIDE = 0.3  # Evans index of enlarged ventricles
@@ -260,10 +261,18 @@ def _on_scan(img: Nifti1Image, lesions_img: Nifti1Image, n_lesions: int) -> list
 
 
 def _shift(halves: Halves, outlined: Outline, img: Nifti1Image) -> dict[str, Any]:
-    """Return the shift at the height of the ventricles' bodies, and the scan's slice of it."""
-    bodies = _bodies(np.isin(halves.labels, (3, 4))).any(axis=(0, 1))
-    slices = np.flatnonzero(bodies) if bodies.sum() >= _LEAST_HEIGHT else None
-    shift = quantities.midline_shift(halves.left, halves.right, halves.inside, _CUBE, slices=slices)
+    """Return the shift of the septum between the lateral ventricles, and the scan's slice of it."""
+    _, *places = np.nonzero(_bodies(np.isin(halves.labels, (3, 4))))
+    rows, slices = None, None
+    if places[1].size and np.ptp(places[1]) >= _LEAST_HEIGHT:
+        (first, last), (low, high) = (
+            np.quantile(each, share).astype(int)
+            for each, share in zip(places, _SEPTUM, strict=True)
+        )
+        rows, slices = np.arange(first, last + 1), np.arange(low, high + 1)
+    shift = quantities.midline_shift(
+        halves.left, halves.right, halves.inside, _CUBE, rows=rows, slices=slices
+    )
     if shift.slice < 0:
         return {"mm": None, "to": "none", "slice": -1}
     middle = [n / 2 for n in halves.labels.shape[:2]]

@@ -31,7 +31,7 @@ _AROUND = 8  # voxels that a blurred mask may spread to
 _ENDS, _INNER = 0.1, 0.2  # shares of a midline at each end that say where it is fixed; not read
 _UPPER = (0.45, 0.95)  # heights in the skull at which those ends are looked for
 _LEAST_BORDER = 60.0  # mm
-_SMOOTH = 7.0  # mm
+_SMOOTH = 13.0  # mm
 
 
 class ABC(NamedTuple):
@@ -163,13 +163,13 @@ def _diameters(section: Mask, dx: float, dy: float) -> tuple[float, float]:
 
 def midline_shift(
     left: Mask, right: Mask, inside: Mask, spacing: tuple[float, float, float],
-    *, slices: NDArray | None = None,
+    *, rows: NDArray | None = None, slices: NDArray | None = None,
 ) -> Shift:  # fmt: skip
     """Return how far what parts left from right lies from where the skull says it should.
 
     On each axial slice the border of the halves is traced from front to back. Its ends, where the
     falx is fixed, together give the plane on which it should lie; the farthest place from it,
-    where the lateral ventricles are, is the shift.
+    between the lateral ventricles, is the shift.
 
     Parameters
     ----------
@@ -179,14 +179,15 @@ def midline_shift(
         All that lies in the skull.
     spacing : three floats
         mm.
-    slices : array of int, optional
-        Where it is measured: where the lateral ventricles are; by default all slices between
+    rows, slices : array of int, optional
+        Places along y and z where it is measured: those of the septum between the lateral
+        ventricles. By default all but a fifth at either end of the border, and the slices between
         the 45th and the 75th hundredth of the height.
 
     Returns
     -------
     Shift
-        Of the border's median over 7 mm by 7 mm.
+        Of the border's median over 13 mm by 13 mm.
     """
     heights = np.flatnonzero(inside.any(axis=(0, 1)))
     if not heights.size:
@@ -202,6 +203,8 @@ def midline_shift(
     away[~_between(border, _INNER)] = np.nan
     wide = [2 * round(_SMOOTH / 2 / spacing[axis]) + 1 for axis in (1, 2)]
     away = _median(away, wide)[:, np.isin(every, slices)]
+    if rows is not None:
+        away[~np.isin(np.arange(len(away)), rows)] = np.nan
     if np.isnan(away).all():  # halves only above or below the slices that are read
         return Shift(0.0, "none", -1)
     worst = np.unravel_index(int(np.nanargmax(np.abs(away))), away.shape)

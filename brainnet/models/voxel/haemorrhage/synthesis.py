@@ -240,7 +240,7 @@ class HaemorrhageSynthesis:
         _, y, z = (apart[axis] - draw.uniform(-12, 12) for axis in range(3))
         reach = ((y / draw.uniform(35, 60)) ** 2 + (z / draw.uniform(25, 50)) ** 2) / 2
         held = (scene.depth / _STRETCHED).clamp(0, 1)
-        return to * draw.uniform(1, 14) * held * torch.exp(-reach)
+        return to * draw.uniform(1, 18) * held * torch.exp(-reach)
 
     def _tissue(
         self, scene: Scene, places: Tensor, inside: Tensor, draw: Draw

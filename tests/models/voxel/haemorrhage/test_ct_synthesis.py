@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from brainnet.models.voxel.draws import Draw
+from brainnet.models.voxel.haemorrhage import bleeds as bleeds_module
 from brainnet.models.voxel.haemorrhage import synthesis as synthesis_module
 from brainnet.models.voxel.haemorrhage.anatomy import MARKS, TISSUES, anatomy_of
 from brainnet.models.voxel.haemorrhage.bleeds import BLEEDS, grow
@@ -155,6 +156,25 @@ def test_what_lies_below_the_skull_stays_on_its_side(head):
         if inside.any():
             sides = scene.away[inside]
             assert float((sides > 0).float().mean()) in (0.0, 1.0)
+
+
+def test_subarachnoid_blood_starts_in_fluid_and_not_at_the_vertex(head, monkeypatch):
+    starts, chosen = [], bleeds_module._somewhere
+
+    def spy(where, draw):
+        starts.append((where, scene))
+        return chosen(where, draw)
+
+    monkeypatch.setattr(bleeds_module, "_somewhere", spy)
+    for seed in range(10):
+        scene, draw = _scene(head, seed)
+        grow("subarachnoid", scene, draw)
+    assert 1 <= len(starts) <= 7  # the others start below the brain
+    top = float((head.depth > 0).nonzero()[:, 2].max())
+    for where, its_scene in starts:
+        assert where.any()
+        assert bool((its_scene.labels[where] == 24).all())
+        assert float(its_scene.places[2][where].max()) < top - 10
 
 
 @pytest.mark.usefixtures("_made_once")

@@ -96,6 +96,14 @@ def test_a_shift_to_the_left_and_on_another_grid():
     assert found.mm == pytest.approx(8, abs=0.8)
 
 
+def test_it_is_measured_where_asked():
+    left, right, inside = head(9.0)
+    far = midline_shift(left, right, inside, (1.0, 1.0, 1.0), rows=np.arange(30, 42))
+    near = midline_shift(left, right, inside, (1.0, 1.0, 1.0), rows=np.arange(75, 85))
+    assert near.mm == pytest.approx(9, abs=0.8)
+    assert far.mm < 2
+
+
 def test_half_a_head_has_no_midline():
     left, _, inside = head(5.0)
     found = midline_shift(left, np.zeros_like(left), inside, (1.0, 1.0, 1.0))
