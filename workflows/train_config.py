@@ -227,11 +227,12 @@ def read_settings(
 
 
 def _terms(loss: "LossTerms") -> dict[str, Any]:
-    """Return the terms of a loss as JSON holds them; those of joined structures if there are."""
+    """Return the terms of a loss as JSON holds them; those that are optional if they are used."""
     terms = {name: list(value) if isinstance(value, tuple) else value
              for name, value in asdict(loss).items()}  # fmt: skip
-    joined = bool(terms.get("joined"))
-    return {name: value for name, value in terms.items() if joined or "joined" not in name}
+    unused = {"midline"} if not loss.midline else set()
+    unused |= set() if loss.joined else {"joined", "joined_weight"}
+    return {name: value for name, value in terms.items() if name not in unused}
 
 
 def _start(folder: Path, model: str) -> Path:

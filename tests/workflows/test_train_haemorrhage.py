@@ -14,7 +14,8 @@ from brainnet.models.core.checkpoint import load_checkpoint
 from brainnet.models.core.fit import threads
 from brainnet.models.core.recipe import Recipe
 from brainnet.models.core.state import History
-from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis
+from brainnet.models.voxel.haemorrhage.scan import CTScanner
+from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis, Patients
 from brainnet.models.voxel.labels import load_labels
 from brainnet.models.voxel.segment import load_segmenter
 from brainnet.models.voxel.train import train_segmentation
@@ -142,7 +143,7 @@ def test_the_packages_recipe_has_the_settings_that_it_was_trained_with(tmp_path)
     assert settings.shapes == [[64, 80, 64]] * 5 + [[80, 96, 80]]
     assert (settings.voxel_size, settings.n_an_epoch, settings.balance) == (2.0, 100, 0.25)
     assert training.recipe == Recipe(
-        n_epochs=100, learning_rate=1e-3, weight_decay=1e-2, schedule="cosine", warmup=0.03,
+        n_epochs=146, learning_rate=1e-3, weight_decay=1e-2, schedule="cosine", warmup=0.03,
         clip=5.0, average=0.998, precision="bf16-mixed", seed=3,
     )  # fmt: skip
     brain = io.load_json(training.start / "card.json")["network"]
@@ -150,8 +151,10 @@ def test_the_packages_recipe_has_the_settings_that_it_was_trained_with(tmp_path)
     assert brain["options"] == training.network["options"] | outputs
     plain = HaemorrhageSynthesis.__init__.__kwdefaults__
     assert plain["patients"] is plain["scanner"] is None
-    assert (training.patients, training.scanner) == (type(training.patients)(),
-                                                     type(training.scanner)())  # fmt: skip
+    # rare kinds and shifts are trained on more often than they are met
+    assert training.patients == Patients(swelling=0.6, kinds=(0.25, 0.13, 0.25, 0.25, 0.12))
+    assert training.scanner == CTScanner()
+    assert (training.loss.side_weight, training.loss.midline) == (1.0, 8.0)
     assert all(training.texts.values())
     assert train.command(["haemorrhage", "--print-recipe"]) == 0
 
@@ -305,4 +308,7 @@ def test_kinds_that_are_joined_in_the_loss_are_told(config):
     training = load_haemorrhage_training(config(SCANS, f"[loss]\njoined = {joined}\n"))
     assert training.record()["loss"]["joined"] == joined
     assert [list(each) for each in training.loss.joined] == joined
-    assert "joined" not in load_haemorrhage_training(config(SCANS)).record()["loss"]
+    plain = load_haemorrhage_training(config(SCANS)).record()["loss"]
+    assert not {"joined", "joined_weight", "midline"} & set(plain)
+    near = load_haemorrhage_training(config(SCANS, "[loss]\nmidline = 2.0\n"))
+    assert near.record()["loss"] == plain | {"midline": 2.0}
