@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from brainnet.io.files import warn
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def judge(folder: Path, synthesis: "HaemorrhageSynthesis", *, n_scans: int, prog
     from brainnet.imaging.hounsfield import NotACT
     from brainnet.models.core.checkpoint import CARD, save_checkpoint
     from brainnet.models.voxel.haemorrhage.calibrate import (
-        EDGES,
+        best_edge,
         case_of,
         dice_at,
         fit_judgement,
@@ -59,8 +57,7 @@ def judge(folder: Path, synthesis: "HaemorrhageSynthesis", *, n_scans: int, prog
     dices: list[list[float]] = []
     for number in tqdm(range(n_scans), desc="judging", unit="scan", disable=not progress):
         if number == n_scans // _FOR_EDGE:  # those before decide where outlines run
-            means = np.mean(dices, axis=0) if dices else np.zeros(len(EDGES))
-            every = Judgement(least=0.0, edge=EDGES[int(means.argmax())])
+            every = Judgement(least=0.0, edge=best_edge(dices) if dices else every.edge)
         img, truth = made_scan(heads, _FIRST + number)
         try:
             outlined = outline_ct(img, segmenter, judgement=every)

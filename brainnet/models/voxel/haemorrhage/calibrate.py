@@ -11,7 +11,7 @@ from scipy import ndimage
 from brainnet.models.voxel.haemorrhage.outline import KINDS, Judgement, Outline, Piece
 from brainnet.models.voxel.haemorrhage.synthesis import HaemorrhageSynthesis
 
-__all__ = ["EDGES", "Case", "case_of", "dice_at", "fit_judgement", "made_scan"]
+__all__ = ["EDGES", "Case", "best_edge", "case_of", "dice_at", "fit_judgement", "made_scan"]
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +21,7 @@ _PENALTY = 0.02  # of the logistic fits: they stay finite where classes are apar
 _STEPS = 60
 #: Probabilities at which outlines may run.
 EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_NEARLY = 0.02
 _LEASTS = np.round(np.arange(0.1, 0.91, 0.05), 2)
 
 
@@ -105,6 +106,25 @@ def dice_at(
     return found
 
 
+def best_edge(dices: Sequence[Sequence[float]]) -> float:
+    """Return the highest of :data:`EDGES` whose mean overlap is within 0.02 of the best.
+
+    A lower one gains little overlap and outlines more than there is.
+
+    Parameters
+    ----------
+    dices : sequence of sequences of float
+        What :func:`dice_at` says of each scan; one scan or more.
+
+    Examples
+    --------
+    >>> best_edge([[0.70, 0.72, 0.71, 0.60, 0.5, 0.4, 0.3]])
+    0.5
+    """
+    means = np.mean(dices, axis=0)
+    return EDGES[int(np.flatnonzero(means >= means.max() - _NEARLY).max())]
+
+
 def _on_fine(
     outlined: Outline, truth: NDArray[np.bool_], affine: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
@@ -118,7 +138,7 @@ def _on_fine(
 
 def fit_judgement(
     cases: Sequence[Case], *, edge: float = 0.5, coverage: float = 0.9, floor: float = 0.1,
-    false: float = 0.3,
+    false: float = 0.3, empty: float = 0.9,
 ) -> Judgement:  # fmt: skip
     """Fit a judgement to scans.
 
@@ -138,8 +158,10 @@ def fit_judgement(
     floor : float
         Of the judgement.
     false : float
-        Outlines that are no blood, at most so many a scan: the least probability of an outline
-        that is kept is the lowest with which there are no more, 0.9 if there is none.
+        Outlines that are no blood, at most so many a scan.
+    empty : float
+        Share of the scans without blood that must stay empty. The least probability of an outline
+        that is kept is the lowest that both hold with, 0.9 if there is none.
 
     Raises
     ------
@@ -176,7 +198,8 @@ def fit_judgement(
     errors = np.abs(np.log(volumes[:, 2] / (scale * volumes[:, 0]))) / (floor + volumes[:, 1])
     said = np.array([found.lesion_probability(*each[:2]) for each in pieces])
     wrong = np.array([np.sum((said >= each) & (pieces[:, 2] == 0)) for each in _LEASTS])
-    enough = np.flatnonzero(wrong <= false * len(cases))
+    stay = np.array([np.mean(likeliest[present == 0] < each) for each in _LEASTS])
+    enough = np.flatnonzero((wrong <= false * len(cases)) & (stay >= empty))
     at = min(1.0, coverage * (1 + 1 / len(errors)))
     return Judgement(
         lesion=(lesion[0], lesion[1], lesion[2]),

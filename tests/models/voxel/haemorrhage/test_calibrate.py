@@ -59,6 +59,20 @@ def test_volumes_are_scaled_and_intervals_hold_the_truth(judgement):
     assert np.mean(held) == pytest.approx(0.9, abs=0.03)
 
 
+def test_nine_of_ten_scans_without_blood_stay_empty():
+    cases = made_cases(1500, 4)
+    shares = []
+    for empty in (0.0, 0.7, 0.9):
+        judgement = fit_judgement(cases, false=1.0, empty=empty)
+        shown = [
+            judgement.lesion_probability(*case.pieces[0][:2]) >= judgement.least
+            for case in cases
+            if not case.present
+        ]
+        shares.append(1 - np.mean(shown))
+    assert shares[0] < 0.5 < 0.7 <= shares[1] < 0.9 <= shares[2]
+
+
 def test_too_few_scans_are_refused():
     with pytest.raises(ValueError, match="ten scans with"):
         fit_judgement(made_cases(12, 3))
