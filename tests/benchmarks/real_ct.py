@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 _BONE, _FLUID_MOST = 220.0, 16.5
+_SOFT = (-30.0, 110.0)
 #: Nuclei: FreeSurfer's number, mm from the middle of the lateral ventricles, radii.
 _NUCLEI = {
     (12, 51): ((25.0, 12.0, -12.0), (5.0, 11.0, 8.0)),
@@ -54,14 +55,20 @@ def insert(
     level = ndimage.gaussian_filter(np.where(scene.truth > 0, scene.blood, 0), 0.5)
     share = np.clip(slab(planted, pull, shape), 0, 1)
     blood = slab(level.astype(np.float32), pull, shape) / np.maximum(share, 1e-3)
-    grain = units - ndimage.gaussian_filter(units, 1.2)
-    mixed = np.where(share > 0.01, (1 - share) * units + share * (blood + grain), units)
+    mixed = np.where(share > 0.01, (1 - share) * units + share * (blood + _grain(units)), units)
     data = np.clip(np.rint(mixed), AIR, MOST).astype(np.int16)
     truth = truth_on(scene, pull, shape)
     ml = {each["kind"]: each["ml"] for each in scene.facts}
     facts = {"ml": ml, "bleeds": scene.facts, "name": "+".join(ml), "lookalikes": [],
              "midline_shift": {"mm": None, "to": "none"}, "protocol": "real"}  # fmt: skip
     return Head(Nifti1Image(data, img.affine), Nifti1Image(truth, img.affine), facts)
+
+
+def _grain(units: Floats) -> Floats:
+    """Return the noise of soft tissue; beside bone too, whose edge is no noise."""
+    soft = ((units > _SOFT[0]) & (units < _SOFT[1])).astype(np.float32)
+    weight = np.maximum(ndimage.gaussian_filter(soft, 1.2), 1e-3)
+    return np.asarray(soft * (units - ndimage.gaussian_filter(soft * units, 1.2) / weight))
 
 
 def scene_of_ct(img: Nifti1Image) -> Scene:
