@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 _BONE, _FLUID_MOST = 220.0, 16.5
-_SOFT = (-30.0, 110.0)
+_SOFT = (-30.0, 110.0)  # neither fat nor air, nor a voxel that holds bone
 #: Nuclei: FreeSurfer's number, mm from the middle of the lateral ventricles, radii.
 _NUCLEI = {
     (12, 51): ((25.0, 12.0, -12.0), (5.0, 11.0, 8.0)),
@@ -56,6 +56,11 @@ def insert(
     share = np.clip(slab(planted, pull, shape), 0, 1)
     blood = slab(level.astype(np.float32), pull, shape) / np.maximum(share, 1e-3)
     mixed = np.where(share > 0.01, (1 - share) * units + share * (blood + _grain(units)), units)
+    full = share > 0.9
+    if full.any():
+        seen, meant = float(np.median(mixed[full])), float(np.median(blood[full]))
+        if abs(seen - meant) > 15:
+            raise RuntimeError(f"the blood put in is at {seen:.0f} HU, not at {meant:.0f}.")
     data = np.clip(np.rint(mixed), AIR, MOST).astype(np.int16)
     truth = truth_on(scene, pull, shape)
     ml = {each["kind"]: each["ml"] for each in scene.facts}

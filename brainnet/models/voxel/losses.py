@@ -18,7 +18,7 @@ Overlap = Literal["dice", "generalised dice"]
 Voxel = Literal["cross-entropy", "focal"]
 #: How much more a voxel of joined structures counts than another one, and all of them together.
 _RARE = 4.0
-_NEAR = 4  # voxels
+_NEAR = 4  # voxels from the other half
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class LossTerms:
     side_weight : float
         Weight of the side's cross-entropy, averaged over voxels of structures with sides.
     midline : float
-        How much more the side counts within 4 voxels of the other half: there a midline that is
-        pushed aside is decided, on a hundredth of the voxels.
+        How much more the side counts where the other half is within 4 voxels along the first axis
+        (left to right): few voxels decide where a midline that is pushed aside lies.
     joined : sequence of sequences of str
         Groups of structures that are rare, alike and seldom there, such as kinds of haemorrhage:
         each has terms of its own, as one structure (overlap and voxels) and of its members against

@@ -21,7 +21,7 @@ _PENALTY = 0.02  # of the logistic fits: they stay finite where classes are apar
 _STEPS = 60
 #: Probabilities at which outlines may run.
 EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-_NEARLY = 0.02
+_NEARLY = 0.02  # of Dice
 _LEASTS = np.round(np.arange(0.1, 0.91, 0.05), 2)
 
 
