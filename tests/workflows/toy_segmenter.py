@@ -62,6 +62,7 @@ def put_in_place(monkeypatch: pytest.MonkeyPatch) -> Calls:
         return find(img)
 
     toy = ModuleType("brainnet.models.voxel.segment")
+    toy.__file__ = str(Path(room.__file__).parent / "segment.py")  # digests of code are remembered
     vars(toy).update(load_segmenter=load_segmenter, segment=segment)
     monkeypatch.setitem(sys.modules, "brainnet.models.voxel.segment", toy)
     monkeypatch.setattr(room, "segment", toy, raising=False)
