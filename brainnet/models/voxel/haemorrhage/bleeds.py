@@ -87,8 +87,8 @@ def _intraparenchymal(scene: Scene, draw: Draw) -> Bleed:
 def _subdural(scene: Scene, draw: Draw) -> Bleed:
     if draw.chance(0.15):
         return _beside_falx(scene, draw)
-    thickness = math.exp(draw.uniform(math.log(3), math.log(18)))
-    wide = draw.uniform(35, 75)
+    thickness = math.exp(draw.uniform(math.log(2.5), math.log(18)))
+    wide = draw.uniform(35, 100)  # to all of one side
     side = _direction(draw)
     level, moved = _below_skull(scene, side, thickness, wide, 0.5, draw.uniform(0.4, 1.0), draw)
     across = 1.0 - scene.away * math.copysign(1, float(side[0]))

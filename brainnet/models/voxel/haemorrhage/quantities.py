@@ -169,7 +169,8 @@ def midline_shift(
 
     On each axial slice the border of the halves is traced from front to back. Its ends, where the
     falx is fixed, together give the plane on which it should lie; the farthest place from it,
-    between the lateral ventricles, is the shift.
+    between the lateral ventricles, is the shift: on the side to which more than half of the
+    border went, so that a place where the halves are mistaken for one another does not count.
 
     Parameters
     ----------
@@ -207,7 +208,8 @@ def midline_shift(
         away[~np.isin(np.arange(len(away)), rows)] = np.nan
     if np.isnan(away).all():  # halves only above or below the slices that are read
         return Shift(0.0, "none", -1)
-    worst = np.unravel_index(int(np.nanargmax(np.abs(away))), away.shape)
+    side = 1.0 if np.nanmedian(away) >= 0 else -1.0  # where most of it went: patches do not count
+    worst = np.unravel_index(int(np.nanargmax(side * away)), away.shape)
     shift, at = float(away[worst]), int(np.sort(slices)[worst[1]])
     if abs(shift) < 1.0:
         return Shift(abs(shift), "none", at)

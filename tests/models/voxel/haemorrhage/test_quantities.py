@@ -104,6 +104,22 @@ def test_it_is_measured_where_asked():
     assert far.mm < 2
 
 
+@pytest.mark.parametrize("shift", [12.0, -12.0])
+def test_halves_mistaken_for_one_another_do_not_turn_a_shift_round(shift):
+    left, right, inside = head(shift)
+    side = 1 if shift > 0 else -1
+    wrong = np.zeros_like(inside)
+    # past the middle the other way, farther than the shift, over a fifth of the border
+    wrong[{1: slice(58, 95), -1: slice(65, 102)}[side], 85:110, 75:110] = True
+    swapped = right if side > 0 else left
+    other = left if side > 0 else right
+    swapped |= wrong & inside
+    other &= ~wrong
+    found = midline_shift(left, right, inside, (1.0, 1.0, 1.0))
+    assert found.to == ("right" if shift > 0 else "left")
+    assert found.mm == pytest.approx(12, abs=1)
+
+
 def test_half_a_head_has_no_midline():
     left, _, inside = head(5.0)
     found = midline_shift(left, np.zeros_like(left), inside, (1.0, 1.0, 1.0))
