@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
@@ -31,6 +32,7 @@ OEDEMA = 16
 FINE = 1.0
 _SHELL = (0.25, 0.75)  # probabilities between which a border is uncertain
 _JOINED = {"subarachnoid": 5}  # mm that pieces of one haemorrhage may lie apart
+_OEDEMA, _BESIDE = 0.2, 3  # least probability of oedema, and mm from its blood to where it begins
 _MINOR, _MINOR_ML = 0.25, 1.5  # a piece so small beside one of another kind is of that kind
 
 
@@ -168,7 +170,8 @@ class Outline(NamedTuple):
     lesions : (nx, ny, nz) int16 array
         Number of the piece, 0 for none.
     share : (n_labels + 1, nx, ny, nz) float32 tensor
-        Probabilities of labels, background first, in the order of the label table.
+        Probabilities of labels, background first, in the order of the label table; that of oedema
+        is 0 wherever it is not joined to an intraparenchymal haemorrhage that is kept.
     blood : (nx, ny, nz) float32 array
         Probability of any haemorrhage.
     affine : (4, 4) array
@@ -253,6 +256,8 @@ def outline(
         lesions[each.box][each.mask] = number
         kept[number - 1] = each._replace(number=number)
     likeliest = max([each.probability for each in pieces], default=0.0)
+    (oedema,) = channels(table, ("perihaematomal oedema",))
+    share[oedema] *= torch.from_numpy(_around_blood(share[oedema].numpy(), kept))
     return Outline(
         pieces=tuple(kept),
         left_out=tuple(each for each in pieces if not _is_kept(each, judgement)),
@@ -262,6 +267,22 @@ def outline(
         affine=fine,
         probability=judgement.scan_probability(likeliest),
     )
+
+
+def _around_blood(oedema: Floats, pieces: list[Piece]) -> Mask:
+    """Return where oedema hangs together with intraparenchymal blood: an old defect does not."""
+    beside = np.zeros(oedema.shape, dtype=bool)
+    for each in pieces:
+        if each.kind == "intraparenchymal":
+            wide = _wider(each.box, _BESIDE, oedema.shape)
+            mask = np.zeros(oedema.shape, dtype=bool)[wide]
+            mask[tuple(slice(own.start - out.start, own.stop - out.start)
+                       for own, out in zip(each.box, wide, strict=True))] = each.mask  # fmt: skip
+            beside[wide] |= ndimage.binary_dilation(mask, iterations=_BESIDE)
+    if not beside.any():
+        return beside
+    groups, _ = ndimage.label((oedema > _OEDEMA) | beside)
+    return np.isin(groups, np.setdiff1d(groups[beside], 0))
 
 
 def _is_kept(piece: Piece, judgement: Judgement) -> bool:

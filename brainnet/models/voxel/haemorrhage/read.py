@@ -170,6 +170,8 @@ def _painted(
     index = np.linalg.inv(affine) @ affine_of(img)
     near = ndimage.binary_dilation((posterior[0] < 0.99).numpy(), np.ones((3, 3, 3)))
     bloods = channels(table, tuple(f"{kind} haemorrhage" for kind in KINDS))
+    (oedema,) = channels(table, ("perihaematomal oedema",))
+    swollen = outlined.share[oedema] > 0  # not lost beside blood, on the outline's grid
     others = [each for each in range(len(posterior)) if each not in bloods]
     number_of = np.array([0] + [KINDS[each.kind] for each in outlined.pieces], dtype=np.int16)
     lesion_at = torch.from_numpy(_spread(outlined.lesions))
@@ -182,7 +184,9 @@ def _painted(
         blood = found[bloods].sum(dim=0)
         fine = ((places + 0.5) * times - 0.5).round().long()
         sizes = torch.tensor(lesion_at.shape)[:, None]
-        lesion = lesion_at[tuple(fine.clamp(min=0).minimum(sizes - 1))].numpy()
+        at = tuple(fine.clamp(min=0).minimum(sizes - 1))
+        lesion = lesion_at[at].numpy()
+        found[oedema] *= swollen[at]
         lesion = np.where((blood > edge).numpy(), lesion, 0)
         rest = table.indices[others][found[others].argmax(dim=0).numpy()]
         labels.reshape(-1)[where] = np.where(lesion > 0, number_of[lesion], rest)

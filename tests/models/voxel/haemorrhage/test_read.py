@@ -11,6 +11,7 @@ from brainnet.imaging.hounsfield import NotACT
 from brainnet.models.voxel.haemorrhage.read import outline_ct, read_ct
 from tests.models.voxel.haemorrhage import toy_ct as toy
 
+OEDEMA = "perihaematomal oedema"
 IPH, SDH = "intraparenchymal haemorrhage", "subdural haemorrhage"
 BALL = 4 / 3 * math.pi * 15**3 / 1000  # ml
 
@@ -107,6 +108,22 @@ def test_two_kinds_are_two_haemorrhages():
     assert [(each["kind"], each["side"]) for each in lesions] == [
         ("intraparenchymal", "left"), ("subdural", "right"),
     ]  # fmt: skip
+
+
+def test_oedema_is_what_lies_around_blood_in_the_brain(monkeypatch):
+    monkeypatch.setitem(toy.UNITS, OEDEMA, 23.0)
+    defect, around = (OEDEMA, (32, -10, 10), 12.0), (OEDEMA, (-32, 5, 10), 20.0)
+    found = read_ct(toy.head([around, (IPH, (-32, 5, 10), 14.0), defect]), toy.segmenter())
+    swollen = np.asarray(found.labels_img.dataobj) == 16
+    at = nib.affines.apply_affine(found.labels_img.affine, np.argwhere(swollen))
+    # partial volume beside the ventricles looks like oedema as well
+    assert np.linalg.norm(at - (-32, 5, 10), axis=1).max() < 23
+    truth = 4 / 3 * math.pi * (20**3 - 14**3) / 1000
+    assert swollen.sum() * 8 / 1000 == pytest.approx(truth, rel=0.15)
+    assert found.findings["volumes_ml"]["oedema"]["value"] == pytest.approx(truth, rel=0.15)
+    empty = read_ct(toy.head([defect]), toy.segmenter())
+    assert empty.findings["volumes_ml"]["oedema"]["value"] == 0
+    assert not (np.asarray(empty.labels_img.dataobj) == 16).any()
 
 
 def test_what_the_card_says_is_unlikely_is_left_out():
