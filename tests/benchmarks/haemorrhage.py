@@ -265,7 +265,7 @@ def _table(found: dict[str, Any]) -> None:
                 f"    {kind:18s} " + "  ".join(f"{key} {value:.2f}" for key, value in own.items())
             )
     for key in ("sensitivity at 30 %", "agreement ml", "agreement %", "AUC", "interval covers",
-                "ABC/2 beside truth", "said to be absent where absent",
+                "ABC/2 beside truth", "oedema", "said to be absent where absent",
                 "shift mae mm, natural bend counted"):  # fmt: skip
         print(f"    {key}: {json.dumps(_rounded(found['brainnet'][key]))}")
 

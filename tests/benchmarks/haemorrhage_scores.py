@@ -13,7 +13,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from bleeds_ct import KINDS
+from bleeds_ct import KINDS, OEDEMA
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -40,6 +40,8 @@ def score(truth: NDArray[Any], read: Read, facts: dict[str, Any], img: Nifti1Ima
     """Return the measures of one scan, to be pooled by :func:`summary`."""
     spacing = np.asarray(img.header.get_zooms()[:3], dtype=float)
     ml = float(np.prod(spacing)) / 1000
+    swollen = [each == OEDEMA for each in (truth, read.labels)]
+    oedema = [*(float(each.sum()) * ml for each in swollen), overlap(*swollen, ml)]
     box = _around(_blood(truth) | _blood(read.labels))
     truth, read = truth[box], Read(read.labels[box], read.lesions[box], read.findings)
     true, found = _blood(truth), _blood(read.labels)
@@ -51,7 +53,7 @@ def score(truth: NDArray[Any], read: Read, facts: dict[str, Any], img: Nifti1Ima
         "probability": _get(read.findings, "haemorrhage", "probability"),
         "present": _get(read.findings, "haemorrhage", "present"),
         "volume": _get(read.findings, "volumes_ml", "total"),
-        "shift": _shift_error(read.findings, facts), "abc": [],
+        "shift": _shift_error(read.findings, facts), "abc": [], "oedema": oedema,
         "name": facts.get("name", ""), "protocol": facts.get("protocol", ""),
     }  # fmt: skip
     for kind, code in KINDS.items():
@@ -215,10 +217,18 @@ def _more(rows: list[Row]) -> Row:
         "agreement ml": _limits(away), "agreement %": _limits([100 * v for v in _relative(rows)]),
         "AUC": _auc(rows), "interval covers": _covered(rows),
         "ABC/2 beside truth": {"median": float(np.median(abc)) if abc else None, "n": len(abc)},
+        "oedema": _oedema([row["oedema"] for row in rows]),
         "shift mae mm, natural bend counted": _mean(_shift_errors(rows, truth=2)),
         "shifts": [row["shift"] for row in rows if row["shift"]],
         "shift unread": _mean([float(np.isnan(row["shift"][1])) for row in rows if row["shift"]]),
     }  # fmt: skip
+
+
+def _oedema(rows: list[list[Any]]) -> Row:
+    """Return the overlap where there is more than 1 ml, and what was found of all there was."""
+    true, found = (sum(row[i] for row in rows) for i in (0, 1))
+    dice = _mean([row[2] for row in rows])
+    return {"dice": dice, "true ml": true, "found ml": found, "ratio": found / (true or np.nan)}
 
 
 def _of_kind(rows: list[Row], kind: str) -> Row:
