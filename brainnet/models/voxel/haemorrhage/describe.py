@@ -35,7 +35,8 @@ NOTE = (
 INTERVAL = 0.9
 _BELOW = 30.0  # mm below the lateral ventricles' middle where the fourth ventricle begins
 _LOW = 0.35  # share of the lateral ventricles that may lie below their bodies
-_SEPTUM = ((0.3, 0.9), (0.0, 0.8))  # shares of the bodies behind and below where it is measured
+_SEPTUM = ((0.5, 0.8), (0.1, 0.7))  # shares of the bodies behind and below where it is measured
+_HELD = 1.16  # shift over the border's median there, as broad ones move its ends along (16 adults)
 _LEAST_HEIGHT = 10  # mm of bodies without which a shift is looked for at a usual height
 _BOTH = 0.25  # share on the lesser side from which a haemorrhage is on both
 _WIDE = 0.3  # Evans index of enlarged ventricles
@@ -271,7 +272,7 @@ def _shift(halves: Halves, outlined: Outline, img: Nifti1Image) -> dict[str, Any
         )
         rows, slices = np.arange(first, last + 1), np.arange(low, high + 1)
     shift = quantities.midline_shift(
-        halves.left, halves.right, halves.inside, _CUBE, rows=rows, slices=slices
+        halves.left, halves.right, halves.inside, _CUBE, rows=rows, slices=slices, scale=_HELD
     )
     if shift.slice < 0:
         return {"mm": None, "to": "none", "slice": -1}

@@ -28,10 +28,10 @@ Floats = NDArray[np.float64]
 #: Of the largest section: what counts as a whole slice, and as half a one (Kothari et al. 1996).
 _WHOLE, _HALF = 0.75, 0.25
 _AROUND = 8  # voxels that a blurred mask may spread to
-_ENDS, _INNER = 0.1, 0.2  # shares of a midline at each end that say where it is fixed; not read
+_ENDS, _OUTER = 0.1, 0.2  # shares of a midline at each end that say where it is fixed; not read
+_INNER, _HEIGHTS = 0.4, (0.5, 0.65)  # what is read where nobody says: its middle, by height
 _UPPER = (0.45, 0.95)  # heights in the skull at which those ends are looked for
 _LEAST_BORDER = 60.0  # mm
-_SMOOTH = 13.0  # mm
 
 
 class ABC(NamedTuple):
@@ -163,14 +163,14 @@ def _diameters(section: Mask, dx: float, dy: float) -> tuple[float, float]:
 
 def midline_shift(
     left: Mask, right: Mask, inside: Mask, spacing: tuple[float, float, float],
-    *, rows: NDArray | None = None, slices: NDArray | None = None,
+    *, rows: NDArray | None = None, slices: NDArray | None = None, scale: float = 1.0,
 ) -> Shift:  # fmt: skip
     """Return how far what parts left from right lies from where the skull says it should.
 
     On each axial slice the border of the halves is traced from front to back. Its ends, where the
-    falx is fixed, together give the plane on which it should lie; the farthest place from it,
-    between the lateral ventricles, is the shift: on the side to which more than half of the
-    border went, so that a place where the halves are mistaken for one another does not count.
+    falx is fixed, together give the plane on which it should lie. The shift is the median distance
+    from it of all places of the border that are read: one that is farther than the others, or
+    where the halves are mistaken for one another, does not count.
 
     Parameters
     ----------
@@ -182,35 +182,37 @@ def midline_shift(
         mm.
     rows, slices : array of int, optional
         Places along y and z where it is measured: those of the septum between the lateral
-        ventricles. By default all but a fifth at either end of the border, and the slices between
-        the 45th and the 75th hundredth of the height.
+        ventricles. By default the middle fifth of the border, and the slices between the 50th and
+        the 65th hundredth of the height.
+    scale : float
+        Shift over that distance: above 1 where what is taken for the ends goes along.
 
     Returns
     -------
     Shift
-        Of the border's median over 13 mm by 13 mm.
+        ``slice`` is that whose border went farthest.
     """
     heights = np.flatnonzero(inside.any(axis=(0, 1)))
     if not heights.size:
         return Shift(0.0, "none", -1)
     low, high = np.quantile(heights, _UPPER).astype(int)
     if slices is None:
-        slices = np.arange(low, 1 + int(np.quantile(heights, 0.75)))
+        slices = np.arange(*np.quantile(heights, _HEIGHTS).astype(int))
     every = np.union1d(slices, np.arange(low, high + 1))
     border = np.stack([_border(left[..., z], right[..., z], spacing) for z in every], axis=1)
     if np.isnan(border).all():
         return Shift(0.0, "none", -1)
     away = border - _plane_of_ends(border)
-    away[~_between(border, _INNER)] = np.nan
-    wide = [2 * round(_SMOOTH / 2 / spacing[axis]) + 1 for axis in (1, 2)]
-    away = _median(away, wide)[:, np.isin(every, slices)]
+    away[~_between(border, _INNER if rows is None else _OUTER)] = np.nan
     if rows is not None:
         away[~np.isin(np.arange(len(away)), rows)] = np.nan
-    if np.isnan(away).all():  # halves only above or below the slices that are read
+    away = away[:, np.isin(every, slices)]
+    there = ~np.isnan(away).all(axis=0)
+    if not there.any():  # halves only above or below the slices that are read
         return Shift(0.0, "none", -1)
-    side = 1.0 if np.nanmedian(away) >= 0 else -1.0  # where most of it went: patches do not count
-    worst = np.unravel_index(int(np.nanargmax(side * away)), away.shape)
-    shift, at = float(away[worst]), int(np.sort(slices)[worst[1]])
+    shift = scale * float(np.nanmedian(away))
+    of_slice = np.nanmedian(away[:, there], axis=0) * (1 if shift >= 0 else -1)
+    at = int(np.sort(slices)[there][int(of_slice.argmax())])
     if abs(shift) < 1.0:
         return Shift(abs(shift), "none", at)
     return Shift(abs(shift), "right" if shift > 0 else "left", at)
@@ -253,16 +255,6 @@ def _plane_of_ends(border: Floats) -> Floats:
         plane = np.asarray(np.linalg.lstsq(scaled, x * weight, rcond=None)[0], float)
         weight = 1 / np.sqrt(np.maximum(np.abs(x - here @ plane), 0.1))
     return np.asarray(design @ plane)
-
-
-def _median(values: Floats, wide: list[int]) -> Floats:
-    """Return the median of the numbers around each number."""
-    padded = np.pad(values, [(n // 2, n // 2) for n in wide], constant_values=np.nan)
-    around = np.lib.stride_tricks.sliding_window_view(padded, wide)
-    found = np.full(values.shape, np.nan)
-    there = ~np.isnan(values)
-    found[there] = np.nanmedian(around[there].reshape(int(there.sum()), -1), axis=1)
-    return found
 
 
 def evans_index(lateral: Mask, inside: Mask, spacing: tuple[float, float, float]) -> float:

@@ -84,16 +84,21 @@ def head(shift=0.0, turn=0.0, spacing=1.0, n=160):
 @pytest.mark.parametrize("turn", [0.0, 0.15])
 def test_planted_shifts(shift, turn):
     left, right, inside = head(shift, turn)
-    found = midline_shift(left, right, inside, (1.0, 1.0, 1.0))
-    assert found.mm == pytest.approx(shift, abs=0.8)
+    middle = np.arange(74, 86)
+    found = midline_shift(left, right, inside, (1.0, 1.0, 1.0), rows=middle, slices=middle)
+    assert found.mm == pytest.approx(shift, abs=0.5)
     assert found.to == ("right" if shift else "none")
+    assert found.slice in middle
+    wide = midline_shift(left, right, inside, (1.0, 1.0, 1.0))  # the median of a bow is not its top
+    assert 0.85 * shift - 0.5 < wide.mm < shift + 0.5
 
 
 def test_a_shift_to_the_left_and_on_another_grid():
     left, right, inside = head(-8.0, 0.1, spacing=1.3, n=128)
-    found = midline_shift(left, right, inside, (1.3, 1.3, 1.3))
+    middle = np.arange(58, 70)
+    found = midline_shift(left, right, inside, (1.3, 1.3, 1.3), rows=middle, slices=middle)
     assert found.to == "left"
-    assert found.mm == pytest.approx(8, abs=0.8)
+    assert found.mm == pytest.approx(8, abs=0.5)
 
 
 def test_it_is_measured_where_asked():
@@ -115,9 +120,17 @@ def test_halves_mistaken_for_one_another_do_not_turn_a_shift_round(shift):
     other = left if side > 0 else right
     swapped |= wrong & inside
     other &= ~wrong
-    found = midline_shift(left, right, inside, (1.0, 1.0, 1.0))
+    middle = np.arange(70, 91)
+    found = midline_shift(left, right, inside, (1.0, 1.0, 1.0), rows=middle, slices=middle)
     assert found.to == ("right" if shift > 0 else "left")
-    assert found.mm == pytest.approx(12, abs=1)
+    assert found.mm == pytest.approx(12, abs=1.5)
+
+
+def test_a_scale_of_what_is_read():
+    halves = head(6.0)
+    plain = midline_shift(*halves, (1.0, 1.0, 1.0))
+    assert midline_shift(*halves, (1.0, 1.0, 1.0), scale=1.5).mm == pytest.approx(1.5 * plain.mm)
+    assert midline_shift(*halves, (1.0, 1.0, 1.0), scale=0.1).to == "none"
 
 
 def test_half_a_head_has_no_midline():
